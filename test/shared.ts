@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, it } from 'vitest'
+
+const sharedFolder = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'shared')
+
+/** Absolute path of published material kept beside the checkout, or `undefined` where it is absent. */
+export function sharedPath(path: string): string | undefined {
+  const full = join(sharedFolder, path)
+  return existsSync(full) ? full : undefined
+}
+
+/**
+ * A suite over published material that is read in place and never committed. Where the material is
+ * absent, the suite shrinks to one entry whose title names what was not looked at, so that the
+ * summary of a bare clone says so instead of staying silent.
+ */
+export function describeShared(
+  name: string,
+  path: string,
+  suite: (fullPath: string) => void,
+): void {
+  const full = sharedPath(path)
+  if (full === undefined) {
+    describe(name, () => {
+      it(`NOT CHECKED: needs ../shared/${path}, which is not beside this clone`, () => {})
+    })
+    return
+  }
+  describe(name, () => suite(full))
+}
