@@ -51,9 +51,8 @@ export function findNode() {
   } catch {
     const major = Number(process.versions.node.split('.')[0])
     if (major >= 24) return process.execPath
-    process.stderr.write(
-      `Plumbline needs Node 24 or later and this platform (${process.platform}-${process.arch}) has no bundled one; found ${process.versions.node}. Install Node 24 and retry.\n`,
+    throw new Error(
+      `Plumbline needs Node 24 or later and this platform (${process.platform}-${process.arch}) has no bundled one; found ${process.versions.node}. Install Node 24 and retry.`,
     )
-    process.exit(1)
   }
 }

@@ -1,0 +1,159 @@
+import { z } from 'zod'
+import { type Batch } from './batch.ts'
+import type { Hex } from './bytes.ts'
+import { BaseError } from './errors.ts'
+import type { Report } from './report.ts'
+import { reportVersion } from './report.ts'
+import { type Statement, statementVersion } from './statement.ts'
+
+/**
+ * What a worker and whoever reads it (relayer, explorer, auditor) say to each other over HTTP, as
+ * JSON: integers beyond 2^53 as decimal text, bytes as lower-case hex with 0x.
+ */
+
+const hex = (bytes?: number) =>
+  z
+    .string()
+    .regex(
+      bytes === undefined ? /^0x([0-9a-f]{2})*$/ : new RegExp(`^0x[0-9a-f]{${bytes * 2}}$`),
+      bytes === undefined ? 'must be lower-case hex with 0x' : `must be ${bytes} bytes of hex`,
+    )
+    .transform((text) => text as Hex)
+
+const unsigned = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,77})$/, 'must be an unsigned decimal integer as text')
+  .transform((text) => BigInt(text))
+
+const signed = z
+  .string()
+  .regex(/^(0|-?[1-9][0-9]{0,77})$/, 'must be a decimal integer as text')
+  .transform((text) => BigInt(text))
+
+const uint32 = z.number().int().min(0).max(0xffffffff)
+
+export const reportSchema = z.strictObject({
+  version: z.literal(reportVersion),
+  subject: hex(32),
+  policyId: hex(32),
+  periodStartMs: unsigned,
+  periodEndMs: unsigned,
+  verdict: z.union([z.literal(1), z.literal(2), z.literal(3)]),
+  valueMicro: signed,
+  unit: hex(32),
+  coveragePpm: uint32,
+  tier: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]),
+  evidenceRoot: hex(32),
+  measuresHash: hex(32),
+  exclusiveTo: hex(32),
+  amends: hex(32),
+})
+
+export const batchSchema = z.strictObject({
+  stream: hex(32),
+  sequence: unsigned,
+  previous: hex(32),
+  reportRoot: hex(32),
+  reportCount: uint32,
+  rosterRoot: hex(32),
+  rosterCount: uint32,
+  closedAtMs: unsigned,
+  anchorNumber: unsigned,
+  anchorHash: hex(32),
+})
+
+export const statementSchema = z.strictObject({
+  version: z.literal(statementVersion),
+  signer: hex(20),
+  ed25519PublicKey: hex(32),
+  stream: hex(32),
+  release: hex(32),
+  anchorChainId: unsigned,
+  registry: hex(20),
+})
+
+/** One report of a batch with what a contract needs to find it under the batch's root. */
+export const provenReportSchema = z.strictObject({
+  /** The subject's and the policy's readable names, for people; contracts read the hashes. */
+  subjectName: z.string().min(1).max(200),
+  policyName: z.string().min(1).max(200),
+  report: reportSchema,
+  index: uint32,
+  path: z.array(hex(32)).max(32),
+  /** Unix milliseconds of the last reading that the report leans on. */
+  lastReadingMs: unsigned,
+  /** When the worker took that reading's pack, its host's clock, Unix milliseconds. */
+  lastReceivedMs: unsigned,
+})
+
+/** A signed batch and its reports. */
+export const signedBatchSchema = z.strictObject({
+  batch: batchSchema,
+  /** EIP-712 digest of the batch. */
+  digest: hex(32),
+  /** 65 bytes: r ‖ s ‖ v with v 27 or 28 and s in the lower half. */
+  signature: hex(65),
+  signer: hex(20),
+  reports: z.array(provenReportSchema),
+})
+
+/** Answer of `GET /v1/batches?after=N`: ascending, without gaps, at most `limit` of them. */
+export const batchPageSchema = z.strictObject({
+  stream: hex(32),
+  batches: z.array(signedBatchSchema),
+  /** Sequence of the newest batch there is; zero before the first. */
+  head: unsigned,
+})
+
+/** What a registry needs to register a signer: answer of `GET /v1/attestation`. */
+export const attestationSchema = z.strictObject({
+  statement: statementSchema,
+  /** The signer's signature over the statement: proof of possession. */
+  possession: hex(65),
+  /** TDX quote, raw. Its report data is `hash(statement) ‖ blockHash`. */
+  quote: hex(),
+  blockNumber: unsigned,
+  blockHash: hex(32),
+  /** dstack event log, app-compose text and collateral, when the guest agent gave them. */
+  eventLog: z.string().optional(),
+  appCompose: z.string().optional(),
+  collateral: z.unknown().optional(),
+})
+
+export type ProvenReport = z.output<typeof provenReportSchema> & { readonly report: Report }
+export type SignedBatch = z.output<typeof signedBatchSchema> & { readonly batch: Batch }
+export type BatchPage = z.output<typeof batchPageSchema>
+export type Attestation = z.output<typeof attestationSchema> & { readonly statement: Statement }
+
+/** Raised when a peer's JSON is not what the format demands; names the first field at fault. */
+export class InvalidMessageError extends BaseError {
+  override readonly name = 'InvalidMessageError'
+}
+
+/**
+ * Reads untrusted JSON against one of the schemas above.
+ *
+ * @param what - Names the message in the error: `batch page`, `attestation`.
+ * @throws {@link InvalidMessageError}
+ */
+export function readMessage<Output>(
+  schema: z.ZodType<Output>,
+  value: unknown,
+  what: string,
+): Output {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw new InvalidMessageError(`The ${what} is not well formed.`, {
+    field: issue === undefined ? what : [what, ...issue.path].join('.'),
+    ...(issue === undefined ? {} : { metaMessages: [`Problem: ${issue.message}`] }),
+    remedy: 'Compare the message with the published JSON Schema of its format.',
+  })
+}
+
+/** A message as JSON text: integers as decimal text where the schema says so. */
+export function writeMessage(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    typeof item === 'bigint' ? item.toString() : item,
+  )
+}
