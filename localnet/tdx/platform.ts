@@ -64,6 +64,8 @@ export type Platform = {
   readonly certificates: PlatformCertificates
   readonly fmspc: Uint8Array
   readonly ppid: Uint8Array
+  /** What {@link Platform.mintQuote} writes where its `measurements` say nothing. */
+  readonly localMeasurements: Omit<TdReport, 'reportData'>
   /** Collateral as of `now` (Unix seconds); without it, as of the platform's own `now`. */
   collateral(now?: number): QuoteCollateral
   mintQuote(options: MintQuoteOptions): Uint8Array
@@ -79,6 +81,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   // One attestation key for the platform's life, as with a real quoting enclave: certified once.
   const certification = certifyAttestationKey(blueprint, certificates)
   const { sgx } = blueprint
+  const { reportData: _, ...localMeasurements } = blueprint.tdReport
   return {
     rootCertificateDer: certificates.root,
     rootCertificatePem: toPem('CERTIFICATE', certificates.root),
@@ -86,6 +89,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     certificates,
     fmspc: sgx?.fmspc ?? new Uint8Array(6),
     ppid: sgx?.ppid ?? new Uint8Array(16),
+    localMeasurements,
     collateral(now = options.now) {
       const dated = now === options.now ? blueprint : createBlueprint({ ...options, now })
       return encodeCollateral(dated, certificates)
