@@ -11,7 +11,8 @@ import { type Statement, statementVersion } from './statement.ts'
  * JSON: integers beyond 2^53 as decimal text, bytes as lower-case hex with 0x.
  */
 
-const hex = (bytes?: number) =>
+/** Lower-case hex with 0x, of an exact number of bytes where the field has one. */
+export const hexSchema = (bytes?: number) =>
   z
     .string()
     .regex(
@@ -20,56 +21,58 @@ const hex = (bytes?: number) =>
     )
     .transform((text) => text as Hex)
 
-const unsigned = z
+/** An unsigned integer as decimal text. */
+export const unsignedSchema = z
   .string()
   .regex(/^(0|[1-9][0-9]{0,77})$/, 'must be an unsigned decimal integer as text')
   .transform((text) => BigInt(text))
 
-const signed = z
+/** A signed integer as decimal text. */
+export const signedSchema = z
   .string()
   .regex(/^(0|-?[1-9][0-9]{0,77})$/, 'must be a decimal integer as text')
   .transform((text) => BigInt(text))
 
-const uint32 = z.number().int().min(0).max(0xffffffff)
+export const uint32Schema = z.number().int().min(0).max(0xffffffff)
 
 export const reportSchema = z.strictObject({
   version: z.literal(reportVersion),
-  subject: hex(32),
-  policyId: hex(32),
-  periodStartMs: unsigned,
-  periodEndMs: unsigned,
+  subject: hexSchema(32),
+  policyId: hexSchema(32),
+  periodStartMs: unsignedSchema,
+  periodEndMs: unsignedSchema,
   verdict: z.union([z.literal(1), z.literal(2), z.literal(3)]),
-  valueMicro: signed,
-  unit: hex(32),
-  coveragePpm: uint32,
+  valueMicro: signedSchema,
+  unit: hexSchema(32),
+  coveragePpm: uint32Schema,
   tier: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]),
-  evidenceRoot: hex(32),
-  measuresHash: hex(32),
-  exclusiveTo: hex(32),
-  amends: hex(32),
+  evidenceRoot: hexSchema(32),
+  measuresHash: hexSchema(32),
+  exclusiveTo: hexSchema(32),
+  amends: hexSchema(32),
 })
 
 export const batchSchema = z.strictObject({
-  stream: hex(32),
-  sequence: unsigned,
-  previous: hex(32),
-  reportRoot: hex(32),
-  reportCount: uint32,
-  rosterRoot: hex(32),
-  rosterCount: uint32,
-  closedAtMs: unsigned,
-  anchorNumber: unsigned,
-  anchorHash: hex(32),
+  stream: hexSchema(32),
+  sequence: unsignedSchema,
+  previous: hexSchema(32),
+  reportRoot: hexSchema(32),
+  reportCount: uint32Schema,
+  rosterRoot: hexSchema(32),
+  rosterCount: uint32Schema,
+  closedAtMs: unsignedSchema,
+  anchorNumber: unsignedSchema,
+  anchorHash: hexSchema(32),
 })
 
 export const statementSchema = z.strictObject({
   version: z.literal(statementVersion),
-  signer: hex(20),
-  ed25519PublicKey: hex(32),
-  stream: hex(32),
-  release: hex(32),
-  anchorChainId: unsigned,
-  registry: hex(20),
+  signer: hexSchema(20),
+  ed25519PublicKey: hexSchema(32),
+  stream: hexSchema(32),
+  release: hexSchema(32),
+  anchorChainId: unsignedSchema,
+  registry: hexSchema(20),
 })
 
 /** One report of a batch with what a contract needs to find it under the batch's root. */
@@ -78,42 +81,42 @@ export const provenReportSchema = z.strictObject({
   subjectName: z.string().min(1).max(200),
   policyName: z.string().min(1).max(200),
   report: reportSchema,
-  index: uint32,
-  path: z.array(hex(32)).max(32),
+  index: uint32Schema,
+  path: z.array(hexSchema(32)).max(32),
   /** Unix milliseconds of the last reading that the report leans on. */
-  lastReadingMs: unsigned,
+  lastReadingMs: unsignedSchema,
   /** When the worker took that reading's pack, its host's clock, Unix milliseconds. */
-  lastReceivedMs: unsigned,
+  lastReceivedMs: unsignedSchema,
 })
 
 /** A signed batch and its reports. */
 export const signedBatchSchema = z.strictObject({
   batch: batchSchema,
   /** EIP-712 digest of the batch. */
-  digest: hex(32),
+  digest: hexSchema(32),
   /** 65 bytes: r ‖ s ‖ v with v 27 or 28 and s in the lower half. */
-  signature: hex(65),
-  signer: hex(20),
+  signature: hexSchema(65),
+  signer: hexSchema(20),
   reports: z.array(provenReportSchema),
 })
 
 /** Answer of `GET /v1/batches?after=N`: ascending, without gaps, at most `limit` of them. */
 export const batchPageSchema = z.strictObject({
-  stream: hex(32),
+  stream: hexSchema(32),
   batches: z.array(signedBatchSchema),
   /** Sequence of the newest batch there is; zero before the first. */
-  head: unsigned,
+  head: unsignedSchema,
 })
 
 /** What a registry needs to register a signer: answer of `GET /v1/attestation`. */
 export const attestationSchema = z.strictObject({
   statement: statementSchema,
   /** The signer's signature over the statement: proof of possession. */
-  possession: hex(65),
+  possession: hexSchema(65),
   /** TDX quote, raw. Its report data is `hash(statement) ‖ blockHash`. */
-  quote: hex(),
-  blockNumber: unsigned,
-  blockHash: hex(32),
+  quote: hexSchema(),
+  blockNumber: unsignedSchema,
+  blockHash: hexSchema(32),
   /** dstack event log, app-compose text and collateral, when the guest agent gave them. */
   eventLog: z.string().optional(),
   appCompose: z.string().optional(),
