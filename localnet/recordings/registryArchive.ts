@@ -28,7 +28,7 @@ function digestOf(file: string): string {
 
 async function npmPack(locked: LockedArchive, folder: string): Promise<string> {
   const spec = `${locked.name}@${locked.version}`
-  const child = spawn('npm', ['pack', spec, '--pack-destination', folder, '--silent'], {
+  const child = spawn('npm', ['pack', spec, '--pack-destination', folder, '--loglevel=error'], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
