@@ -63,7 +63,8 @@ export class CborReader {
   /** Reads a head that must be of one major type and answers its argument, which must be exact. */
   expect(expectedMajor: number, expected: string): number {
     const at = this.position
-    if (this.readHead() !== expectedMajor) throw new InvalidCborError('unexpected-type', at, expected)
+    if (this.readHead() !== expectedMajor)
+      throw new InvalidCborError('unexpected-type', at, expected)
     if (this.argument > Number.MAX_SAFE_INTEGER) {
       throw new InvalidCborError('too-many-items', at, expected)
     }

@@ -40,14 +40,9 @@ export function signatureAlgorithmOf(identifier: number): SignatureAlgorithm | u
   }
 }
 
-/** The identifier an encoder writes: the fully specified one where there are two (RFC 9864 §2). */
-export function coseIdentifierOf(algorithm: SignatureAlgorithm): number {
-  switch (algorithm) {
-    case 'ES256':
-      return coseAlgorithm.ESP256
-    case 'Ed25519':
-      return coseAlgorithm.Ed25519
-    case 'ES256K':
-      return coseAlgorithm.ES256K
-  }
-}
+/** The identifiers an encoder writes: the fully specified ones where there are two (RFC 9864 §2). */
+export const coseIdentifiers = {
+  ES256: coseAlgorithm.ESP256,
+  Ed25519: coseAlgorithm.Ed25519,
+  ES256K: coseAlgorithm.ES256K,
+} as const satisfies Record<SignatureAlgorithm, number>

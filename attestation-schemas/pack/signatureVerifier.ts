@@ -1,4 +1,4 @@
-import type { DeviceKey } from '../pack/deviceKey.ts'
+import type { DeviceKey } from './deviceKey.ts'
 
 /** Port: checks signatures. One adapter is portable, one uses the crypto of Node. */
 export interface SignatureVerifier {
