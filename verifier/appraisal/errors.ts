@@ -1,5 +1,5 @@
 import { BaseError, type ErrorDetails } from '#schemas/errors.ts'
-import { refusalRules, type RefusalCode } from './rules.ts'
+import { refusalRules, type RefusalCode, type RefusalStage } from './rules.ts'
 
 export type RefusalDetails = ErrorDetails & {
   /** Family-model-stepping-platform of the processor, lower-case hex, once it is known. */
@@ -27,13 +27,27 @@ export class QuoteRefusedError extends BaseError {
         ? []
         : [`TCB evaluation data number: ${details.evaluationDataNumber}`]),
     ]
-    super(message, { ...details, metaMessages: [...(details.metaMessages ?? []), ...about] })
+    super(message, {
+      ...details,
+      metaMessages: [...(details.metaMessages ?? []), ...about],
+      remedy: details.remedy ?? remedyOfStage[refusalRules[code].stage],
+    })
     this.code = code
     this.ruleId = refusalRules[code].id
     this.fmspc = details.fmspc
     this.evaluationDataNumber = details.evaluationDataNumber
   }
 }
+
+const remedyOfStage = {
+  input: 'Correct the call; nothing was verified.',
+  collateral: 'Discard this collateral and fetch it again, from another source if it persists.',
+  window: 'Fetch collateral that is in force at this instant, or verify at an instant it covers.',
+  format: 'Discard the bytes; a quote arrives raw, without wrapping or cut.',
+  genuineness: 'Treat the quote as forged and ask the attester for a fresh one.',
+  tcb: 'Do not trust this platform until its operator has updated or reconfigured it.',
+  policy: 'Correct the deployment, or change the policy if this was meant to be accepted.',
+} as const satisfies Record<RefusalStage, string>
 
 /** The call itself is wrong (clock, pinned root, unverified collateral): repair the caller. */
 export class VerifierInputError extends QuoteRefusedError {

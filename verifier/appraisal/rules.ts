@@ -15,6 +15,7 @@ export const refusalRules = {
   ClockInvalid: { id: 100, stage: 'input', where: 'offchain' },
   RootCertificateUnusable: { id: 101, stage: 'input', where: 'offchain' },
   CollateralNotVerified: { id: 102, stage: 'input', where: 'both' },
+  PolicyNotPrepared: { id: 103, stage: 'input', where: 'offchain' },
 
   // --- collateral: authenticity -----------------------------------------------------------------
   CollateralMalformed: { id: 110, stage: 'collateral', where: 'both' },
