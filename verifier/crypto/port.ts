@@ -13,6 +13,11 @@ export interface VerifierCrypto {
    * @returns The key, or `undefined` when the point is not on the curve.
    */
   importP256(point: Uint8Array): P256PublicKey | undefined
+  /**
+   * {@link importP256} and {@link P256PublicKey.verify} in one, for keys that are used once; an adapter
+   * may have a shorter way. False also when the point is not on the curve.
+   */
+  verifyP256(point: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
 }
 
 export interface P256PublicKey {

@@ -16,16 +16,18 @@ export const portableCrypto: VerifierCrypto = {
     } catch {
       return undefined
     }
-    return {
-      verify(message, signature) {
-        if (signature.length !== 64) return false
-        try {
-          return p256.verify(signature, sha256(message), encoded, { lowS: false, prehash: false })
-        } catch {
-          // r or s of zero, or not below the group order: no signature at all.
-          return false
-        }
-      },
-    }
+    return { verify: (message, signature) => verify(encoded, message, signature) }
   },
+  verifyP256: (point, message, signature) =>
+    point.length === 64 && verify(concatBytes(uncompressed, point), message, signature),
+}
+
+function verify(encodedPoint: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (signature.length !== 64) return false
+  try {
+    return p256.verify(signature, sha256(message), encodedPoint, { lowS: false, prehash: false })
+  } catch {
+    // A point off the curve, or r or s of zero or not below the group order: no signature at all.
+    return false
+  }
 }

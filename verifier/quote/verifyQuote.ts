@@ -15,7 +15,7 @@ import {
   type VerifiedCollateral,
 } from '../collateral/verifyCollateral.ts'
 import { portableCrypto } from '../crypto/portableCrypto.ts'
-import type { P256PublicKey, VerifierCrypto } from '../crypto/port.ts'
+import type { VerifierCrypto } from '../crypto/port.ts'
 import { extensionOid, findExtension, type Certificate } from '../x509/certificate.ts'
 import { readPemCertificates } from '../x509/pem.ts'
 import { parseSgxExtension, type SgxExtension } from '../x509/sgxExtension.ts'
@@ -261,8 +261,7 @@ function verifySignatures(
   crypto: VerifierCrypto,
   about: RefusalDetails,
 ): void {
-  const pckKey: P256PublicKey | undefined = crypto.importP256(pck.publicKey)
-  if (!pckKey?.verify(auth.qeReportBytes, auth.qeReportSignature)) {
+  if (!crypto.verifyP256(pck.publicKey, auth.qeReportBytes, auth.qeReportSignature)) {
     throw refusal('QeReportSignatureInvalid', 'The platform did not sign this QE report.', {
       ...about,
       field: 'quote.authData.qeReportSignature',
@@ -279,19 +278,17 @@ function verifySignatures(
       field: 'quote.authData.attestationKey',
     })
   }
-  const attestationKey = crypto.importP256(auth.attestationKey)
-  if (attestationKey === undefined) {
+  if (crypto.verifyP256(auth.attestationKey, signedBytes, auth.signature)) return
+  if (crypto.importP256(auth.attestationKey) === undefined) {
     throw refusal('AttestationKeyInvalid', 'The attestation key is not a point of P-256.', {
       ...about,
       field: 'quote.authData.attestationKey',
     })
   }
-  if (!attestationKey.verify(signedBytes, auth.signature)) {
-    throw refusal('QuoteSignatureInvalid', 'The quote was altered after it was signed.', {
-      ...about,
-      field: 'quote.authData.signature',
-    })
-  }
+  throw refusal('QuoteSignatureInvalid', 'The quote was altered after it was signed.', {
+    ...about,
+    field: 'quote.authData.signature',
+  })
 }
 
 function expectQuotingEnclave(

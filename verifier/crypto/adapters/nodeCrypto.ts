@@ -2,10 +2,14 @@ import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto
 import type { VerifierCrypto } from '../port.ts'
 
 /**
- * SubjectPublicKeyInfo up to the point: SEQUENCE 89 { SEQUENCE 19 { id-ecPublicKey, prime256v1 },
- * BIT STRING 66, no unused bits, 04 } (RFC 5480).
+ * Base64 of SubjectPublicKeyInfo up to the point: SEQUENCE 89 { SEQUENCE 19 { id-ecPublicKey,
+ * prime256v1 }, BIT STRING 66, no unused bits, 04 } (RFC 5480). 27 bytes, so that the point's own
+ * base64 follows without a seam.
  */
-const spkiPrefix = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex')
+const spkiPrefix = Buffer.from(
+  '3059301306072a8648ce3d020106082a8648ce3d03010703420004',
+  'hex',
+).toString('base64')
 
 /** OpenSSL through node:crypto: for servers, and for Workers with `nodejs_compat`. */
 export const nodeCrypto: VerifierCrypto = {
@@ -15,11 +19,7 @@ export const nodeCrypto: VerifierCrypto = {
     let key: KeyObject
     try {
       // OpenSSL refuses a point off the curve while decoding.
-      key = createPublicKey({
-        key: Buffer.concat([spkiPrefix, point]),
-        format: 'der',
-        type: 'spki',
-      })
+      key = createPublicKey(pemOf(point))
     } catch {
       return undefined
     }
@@ -28,6 +28,20 @@ export const nodeCrypto: VerifierCrypto = {
         signature.length === 64 && verify('sha256', message, key, derSignature(signature)),
     }
   },
+  verifyP256(point, message, signature) {
+    if (point.length !== 64 || signature.length !== 64) return false
+    try {
+      return verify('sha256', message, pemOf(point), derSignature(signature))
+    } catch {
+      return false
+    }
+  },
+}
+
+/** PEM, because OpenSSL 3 takes a third less time to verify with a fresh key read from it than from DER. */
+function pemOf(point: Uint8Array): string {
+  const body = Buffer.from(point.buffer, point.byteOffset, point.length).toString('base64')
+  return `-----BEGIN PUBLIC KEY-----\n${spkiPrefix}${body}\n-----END PUBLIC KEY-----\n`
 }
 
 /** r ‖ s as the DER that OpenSSL takes natively; its own conversion costs a quarter of a verify. */
