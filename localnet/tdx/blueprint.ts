@@ -50,8 +50,11 @@ export type Blueprint = {
   readonly rootCrl: CrlSpec
   readonly pckCrl: CrlSpec
   readonly tcbInfo: TcbInfo
+  /** The signed text, when it is not simply `tcbInfo` as JSON. */
+  readonly tcbInfoText?: string
   readonly tcbInfoSigner: P256Key
   readonly qeIdentity: QeIdentity
+  readonly qeIdentityText?: string
   readonly qeIdentitySigner: P256Key
   readonly header: QuoteHeader
   readonly body: QuoteBody
@@ -59,7 +62,12 @@ export type Blueprint = {
   readonly qeReport: QeReport
   readonly qeReportSigner: P256Key
   readonly qeAuthData: Uint8Array
+  /** Signs quotes. */
   readonly attestationKey: P256Key
+  /** Written into quotes; x ‖ y of the attestation key. */
+  readonly attestationPublicKey: Uint8Array
+  /** What the quoting enclave's report vouches for; the same again. */
+  readonly boundPublicKey: Uint8Array
 }
 
 /**
@@ -327,6 +335,8 @@ export function createBlueprint(options: PlatformOptions): Blueprint {
     qeReportSigner: pckKey,
     qeAuthData: Uint8Array.from({ length: 32 }, (_, index) => index),
     attestationKey,
+    attestationPublicKey: attestationKey.publicKey,
+    boundPublicKey: attestationKey.publicKey,
   }
 }
 

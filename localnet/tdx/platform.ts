@@ -3,10 +3,18 @@ import { BaseError } from '#schemas/errors.ts'
 import { createBlueprint } from './blueprint.ts'
 import type { Blueprint, PlatformOptions } from './blueprint.ts'
 import { encodeCertificate, encodeCrl } from './certificate.ts'
+import { honest } from './distortion.ts'
+import type { Distortion } from './distortion.ts'
 import { signP256 } from './keys.ts'
 import { toPem } from './pem.ts'
-import { attestationKeyBinding, encodeQeReport, encodeQuote, encodeSignedPart } from './quote.ts'
-import type { QuoteBody, TdReport } from './quote.ts'
+import {
+  attestationKeyBinding,
+  certificationType,
+  encodeQeReport,
+  encodeQuote,
+  encodeSignedPart,
+} from './quote.ts'
+import type { QuoteBody, QuoteParts, TdReport } from './quote.ts'
 import { sgxExtension } from './sgxExtension.ts'
 
 /** Raised when report data is not the 64 bytes that a TD report holds. */
@@ -74,10 +82,17 @@ export type Platform = {
 /**
  * A TDX platform of our own making: everything Intel's has, with another root. A verifier that pins
  * {@link Platform.rootCertificateDer} accepts its quotes; one that pins Intel's refuses them.
+ *
+ * @param distortion - How the platform lies; see `negatives.ts`. An honest platform without it.
  */
-export function createPlatform(options: PlatformOptions): Platform {
-  const blueprint = createBlueprint(options)
-  const certificates = encodeCertificates(blueprint)
+export function createPlatform(
+  options: PlatformOptions,
+  distortion: Distortion = honest,
+): Platform {
+  const blueprintAt = (now: number) =>
+    distortion.blueprint(createBlueprint({ ...options, now }), options)
+  const blueprint = blueprintAt(options.now)
+  const certificates = distortion.certificates(encodeCertificates(blueprint), options)
   // One attestation key for the platform's life, as with a real quoting enclave: certified once.
   const certification = certifyAttestationKey(blueprint, certificates)
   const { sgx } = blueprint
@@ -91,10 +106,10 @@ export function createPlatform(options: PlatformOptions): Platform {
     ppid: sgx?.ppid ?? new Uint8Array(16),
     localMeasurements,
     collateral(now = options.now) {
-      const dated = now === options.now ? blueprint : createBlueprint({ ...options, now })
-      return encodeCollateral(dated, certificates)
+      const dated = now === options.now ? blueprint : blueprintAt(now)
+      return distortion.collateral(encodeCollateral(dated, certificates), options)
     },
-    mintQuote({ reportData, measurements, version = 4, body, paddingLength = 0 }) {
+    mintQuote({ reportData, measurements, version, body, paddingLength = 0 }) {
       if (reportData.length !== 64) {
         throw new ReportDataLengthError('Report data must be exactly 64 bytes.', {
           field: 'reportData',
@@ -102,18 +117,32 @@ export function createPlatform(options: PlatformOptions): Platform {
           remedy: 'Pad on the right with zeros, as dstack does.',
         })
       }
+      const form = quoteForm(distortion.form ?? { version, body })
       const signedPart = encodeSignedPart(
-        { ...blueprint.header, version },
-        { ...blueprint.tdReport, ...measurements, reportData },
-        version === 4 ? 'td10' : (body ?? 'td15'),
+        { ...blueprint.header, version: form.version },
+        distortion.report({ ...blueprint.tdReport, ...measurements, reportData }),
+        form.body,
       )
-      const quote = encodeQuote({ signedPart, ...certification })
-      return paddingLength === 0 ? quote : concatBytes(quote, new Uint8Array(paddingLength))
+      const signature = signP256(blueprint.attestationKey, signedPart)
+      const parts = distortion.parts({ ...certification, signedPart, signature }, options)
+      const quote = encodeQuote(parts)
+      const padded = paddingLength === 0 ? quote : concatBytes(quote, new Uint8Array(paddingLength))
+      return distortion.bytes(padded)
     },
   }
 }
 
-export function encodeCertificates(blueprint: Blueprint): PlatformCertificates {
+function quoteForm({
+  version = 4,
+  body = 'td15',
+}: {
+  version?: 4 | 5 | undefined
+  body?: QuoteBody | undefined
+}): { version: 4 | 5; body: QuoteBody } {
+  return version === 4 ? { version, body: 'td10' } : { version, body }
+}
+
+function encodeCertificates(blueprint: Blueprint): PlatformCertificates {
   const { sgx, pck } = blueprint
   const extensions = [...(pck.extensions ?? []), ...(sgx === undefined ? [] : [sgxExtension(sgx)])]
   return {
@@ -125,40 +154,37 @@ export function encodeCertificates(blueprint: Blueprint): PlatformCertificates {
 }
 
 /** The quoting enclave's part of a quote: its report over the attestation key, signed by the PCK. */
-export function certifyAttestationKey(blueprint: Blueprint, certificates: PlatformCertificates) {
-  const { attestationKey, qeAuthData } = blueprint
+function certifyAttestationKey(
+  blueprint: Blueprint,
+  certificates: PlatformCertificates,
+): Omit<QuoteParts, 'signedPart' | 'signature'> {
+  const { qeAuthData } = blueprint
   const qeReport = encodeQeReport(
     blueprint.qeReport,
-    attestationKeyBinding(attestationKey.publicKey, qeAuthData),
+    attestationKeyBinding(blueprint.boundPublicKey, qeAuthData),
   )
   return {
-    attestationKey,
-    qeAuthData,
+    attestationKey: blueprint.attestationPublicKey,
+    outerType: certificationType.qeReport,
     qeReport,
     qeReportSignature: signP256(blueprint.qeReportSigner, qeReport),
-    // Real quotes close the chain with a zero byte.
-    pckChain: concatBytes(
-      utf8(pemChain(certificates.pck, certificates.pckCa, certificates.root)),
-      Uint8Array.of(0),
-    ),
+    qeAuthData,
+    innerType: certificationType.pckChain,
+    pckChain: quotePckChain(certificates.pck, certificates.pckCa, certificates.root),
   }
 }
 
-/** A quote exactly as the blueprint has it. */
-export function encodeBlueprintQuote(
-  blueprint: Blueprint,
-  certificates: PlatformCertificates,
-): Uint8Array {
-  const signedPart = encodeSignedPart(blueprint.header, blueprint.tdReport, blueprint.body)
-  return encodeQuote({ signedPart, ...certifyAttestationKey(blueprint, certificates) })
+/** A chain as quotes carry it: PEM blocks and a zero byte, which real ones close with. */
+export function quotePckChain(...certificates: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(utf8(pemChain(...certificates)), Uint8Array.of(0))
 }
 
-export function encodeCollateral(
+function encodeCollateral(
   blueprint: Blueprint,
   certificates: PlatformCertificates,
 ): QuoteCollateral {
-  const tcbInfo = JSON.stringify(blueprint.tcbInfo)
-  const qeIdentity = JSON.stringify(blueprint.qeIdentity)
+  const tcbInfo = blueprint.tcbInfoText ?? JSON.stringify(blueprint.tcbInfo)
+  const qeIdentity = blueprint.qeIdentityText ?? JSON.stringify(blueprint.qeIdentity)
   const tcbChain = pemChain(certificates.tcbSigning, certificates.root)
   return {
     pck_crl_issuer_chain: pemChain(certificates.pckCa, certificates.root),

@@ -1,8 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2'
 import { concatBytes } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { signP256 } from './keys.ts'
-import type { P256Key } from './keys.ts'
 
 /** Raised when a field of a quote does not have the length that its place in the quote demands. */
 export class QuoteFieldLengthError extends BaseError {
@@ -157,31 +155,37 @@ export function encodeSignedPart(
   )
 }
 
-export type QuoteSignature = {
+/** The pieces of a quote, each of which a negative case may exchange. */
+export type QuoteParts = {
   readonly signedPart: Uint8Array
-  readonly attestationKey: P256Key
+  /** r ‖ s of the attestation key over the signed part. */
+  readonly signature: Uint8Array
+  /** x ‖ y. */
+  readonly attestationKey: Uint8Array
+  readonly outerType: number
   readonly qeReport: Uint8Array
   readonly qeReportSignature: Uint8Array
   readonly qeAuthData: Uint8Array
-  /** PEM chain, leaf first, as the inner certification data. */
+  readonly innerType: number
+  /** PEM chain, leaf first. */
   readonly pckChain: Uint8Array
 }
 
 /** A whole quote: signed part, length of the signature data, signature data. @see A.3.8 */
-export function encodeQuote(parts: QuoteSignature): Uint8Array {
+export function encodeQuote(parts: QuoteParts): Uint8Array {
   const inner = concatBytes(
     parts.qeReport,
-    sized(parts.qeReportSignature, 64, 'qeReportSignature'),
+    parts.qeReportSignature,
     uint16(parts.qeAuthData.length),
     parts.qeAuthData,
-    uint16(certificationType.pckChain),
+    uint16(parts.innerType),
     uint32(parts.pckChain.length),
     parts.pckChain,
   )
   const signatureData = concatBytes(
-    signP256(parts.attestationKey, parts.signedPart),
-    parts.attestationKey.publicKey,
-    uint16(certificationType.qeReport),
+    parts.signature,
+    parts.attestationKey,
+    uint16(parts.outerType),
     uint32(inner.length),
     inner,
   )
