@@ -1,0 +1,361 @@
+import { sha256 } from '@noble/hashes/sha2'
+import { composeReport } from '#evaluation/composeReport.ts'
+import { evaluate } from '#evaluation/evaluate.ts'
+import { batchDigest, streamId } from '#schemas/batch.ts'
+import { type ProofBundle, readBundle } from '#schemas/bundle.ts'
+import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
+import { evidenceRoot } from '#schemas/evidence.ts'
+import { keccak } from '#schemas/keccak.ts'
+import { assertInclusion } from '#schemas/merkle/orderedTree.ts'
+import { keccakPairs } from '#schemas/merkle/pairHashers.ts'
+import { type DecodedPack, decodePack, packMark } from '#schemas/pack/decodePack.ts'
+import { deviceKeyFromCose } from '#schemas/pack/deviceKey.ts'
+import { noPrevious } from '#schemas/pack/packProfile.ts'
+import { splitPackSequence } from '#schemas/pack/packSequence.ts'
+import { portableSignatures } from '#schemas/pack/portableSignatures.ts'
+import type { SignatureVerifier } from '#schemas/pack/signatureVerifier.ts'
+import { verifyPack } from '#schemas/pack/verifyPack.ts'
+import { decodePolicy, policyBytes, policyExclusiveTo, policyId } from '#schemas/policy/policy.ts'
+import type { PackMark, Reading } from '#schemas/reading.ts'
+import { type Report, reportLeaf, subjectId, zeroHash } from '#schemas/report.ts'
+import { rosterLeaf } from '#schemas/roster.ts'
+import { recoverSigner } from '#schemas/signatures.ts'
+import { possessionDigest, statementReportData } from '#schemas/statement.ts'
+import { trustTiers } from '#schemas/trustTier.ts'
+import type { QuoteAppraisal } from '../appraisal/appraisal.ts'
+import type { QuotePolicy } from '../appraisal/policy.ts'
+import type { Collateral } from '../collateral/collateral.ts'
+import { verifyCollateral } from '../collateral/verifyCollateral.ts'
+import type { VerifierCrypto } from '../crypto/port.ts'
+import { portableCrypto } from '../crypto/portableCrypto.ts'
+import { parseQuote } from '../quote/parseQuote.ts'
+import { verifyQuote } from '../quote/verifyQuote.ts'
+import {
+  type Check,
+  CheckFailedError,
+  NotCheckedError,
+  createChecklist,
+  demand,
+  established,
+} from './checklist.ts'
+
+export type BundleOptions = {
+  /** DER of the root that is trusted; Intel's in production. */
+  readonly rootCertificate: Uint8Array
+  /** Which platforms, images and TCB statuses are accepted. */
+  readonly quotePolicy: QuotePolicy
+  /** Default: portable code; Node passes its own. */
+  readonly crypto?: VerifierCrypto
+  readonly signatures?: SignatureVerifier
+}
+
+export type BundleVerdict = {
+  /** Whether every line that there was something to look at for passed, and the indispensable ones ran. */
+  readonly isAccepted: boolean
+  readonly checks: readonly Check[]
+  readonly report: Report | undefined
+  readonly appraisal: QuoteAppraisal | undefined
+}
+
+/** Lines without which nothing is proved; the others may be absent from a bundle without packs. */
+const indispensable = [
+  'format',
+  'collateral',
+  'quote',
+  'image',
+  'statement',
+  'possession',
+  'batch',
+  'inclusion',
+  'policy',
+  'right',
+  'measures',
+  'roster',
+] as const
+
+/**
+ * Examines a proof bundle from the root certificate to the devices' signatures and back up to the
+ * report, without a network and without a clock: attestation is judged as of the instant that the
+ * bundle records, so a bundle that held once holds for ever.
+ *
+ * Nothing is thrown for a bad bundle: each line says what it found.
+ */
+export function verifyBundle(value: unknown, options: BundleOptions): BundleVerdict {
+  const { crypto = portableCrypto, signatures = portableSignatures } = options
+  const list = createChecklist()
+
+  const bundle = list.run('format', () => {
+    const read = readBundle(value)
+    return { detail: `Version ${read.version}, subject “${read.subjectName}”.`, result: read }
+  })
+  if (bundle === undefined) return conclude(list.checks, undefined, undefined)
+
+  const { attestation, batch, report } = bundle
+  const quoteBytes = fromHex(attestation.quote, 'attestation.quote')
+  const at = bundle.recordedAtSeconds
+
+  const collateral = list.run('collateral', () => {
+    if (attestation.collateral === undefined) {
+      throw new CheckFailedError('The bundle carries no collateral.')
+    }
+    const result = verifyCollateral(attestation.collateral as Collateral, {
+      rootCertificate: options.rootCertificate,
+      now: at,
+      crypto,
+    })
+    return { detail: `In force at ${at} (Unix seconds), FMSPC ${result.fmspc}.`, result }
+  })
+
+  const appraisal = list.run('quote', () => {
+    const result = verifyQuote(quoteBytes, established(collateral, 'collateral'), {
+      now: at,
+      policy: options.quotePolicy,
+      crypto,
+    })
+    return {
+      detail: `${result.tee} quote version ${result.quoteVersion}, ${result.tcb.status}, platform ${result.platform.ppid}.`,
+      result,
+    }
+  })
+
+  list.run('image', () => {
+    established(appraisal, 'quote')
+    const { body } = parseQuote(quoteBytes)
+    if (body.kind === 'SGX') throw new CheckFailedError('An SGX enclave has no compose file.')
+    if (attestation.appCompose === undefined) {
+      throw new CheckFailedError('The bundle does not show the compose file.')
+    }
+    const composeHash = sha256(utf8(attestation.appCompose))
+    const measured = body.mrConfigId
+    // dstack, MRCONFIGID version 1: 01 ‖ SHA-256 of app-compose.json ‖ 15 zeros.
+    demand(measured[0] === 1, 'MRCONFIGID does not carry a compose hash.', [
+      `Version byte: ${measured[0]}`,
+    ])
+    demand(
+      equalBytes(measured.subarray(1, 33), composeHash),
+      'The compose file is not the one that was measured.',
+      [`Measured: ${toHex(measured.subarray(1, 33))}`, `Shown: ${toHex(composeHash)}`],
+    )
+    return { detail: `Compose hash ${toHex(composeHash)}.`, result: true }
+  })
+
+  const isStated = list.run('statement', () => {
+    established(appraisal, 'quote')
+    const expected = statementReportData(attestation.statement, attestation.blockHash)
+    const actual = toHex(parseQuote(quoteBytes).body.reportData)
+    demand(actual === expected, 'The quote vouches for another statement.', [
+      `Expected: ${expected}`,
+      `Actual: ${actual}`,
+    ])
+    demand(
+      attestation.statement.signer === bundle.signer,
+      'The statement is about another key than the one that signed the batch.',
+    )
+    return {
+      detail: `Keys vouched for since block ${attestation.blockNumber} of chain ${attestation.statement.anchorChainId}.`,
+      result: true,
+    }
+  })
+
+  const isHeld = list.run('possession', () => {
+    established(isStated, 'statement')
+    const signer = recoverSigner(possessionDigest(attestation.statement), attestation.possession)
+    demand(signer === bundle.signer, 'The statement was not signed by the key that it states.')
+    return { detail: `Signer ${signer}.`, result: true }
+  })
+
+  const isSigned = list.run('batch', () => {
+    established(isHeld, 'possession')
+    const signer = recoverSigner(batchDigest(batch), bundle.signature)
+    demand(signer === bundle.signer, 'The batch was signed by another key.', [
+      `Expected: ${bundle.signer}`,
+      `Actual: ${signer}`,
+    ])
+    demand(
+      batch.stream === attestation.statement.stream,
+      'The batch belongs to a stream that the statement does not name.',
+    )
+    demand(
+      batch.stream === streamId(bundle.streamName),
+      'The stream has another name than the bundle says.',
+    )
+    return {
+      detail: `Batch ${batch.sequence} of “${bundle.streamName}”, ${batchDigest(batch)}.`,
+      result: true,
+    }
+  })
+
+  const isIncluded = list.run('inclusion', () => {
+    established(isSigned, 'batch')
+    assertInclusion(
+      fromHex(batch.reportRoot, 'batch.reportRoot', 32),
+      fromHex(reportLeaf(report), 'leaf', 32),
+      bundle.inclusion.index,
+      batch.reportCount,
+      bundle.inclusion.path.map((node) => fromHex(node, 'inclusion.path', 32)),
+      keccakPairs,
+    )
+    demand(
+      report.subject === subjectId(bundle.subjectName),
+      'The report is on another subject than the bundle says.',
+    )
+    return {
+      detail: `Leaf ${bundle.inclusion.index} of ${batch.reportCount}, ${reportLeaf(report)}.`,
+      result: true,
+    }
+  })
+
+  const policy = list.run('policy', () => {
+    established(isIncluded, 'inclusion')
+    const decoded = decodePolicy(JSON.parse(bundle.policy) as unknown)
+    demand(policyId(decoded) === report.policyId, 'The report was made under another policy.', [
+      `Expected: ${report.policyId}`,
+      `Actual: ${policyId(decoded)}`,
+    ])
+    demand(
+      equalBytes(policyBytes(decoded), utf8(bundle.policy)),
+      'The policy is not written in its canonical form (RFC 8785).',
+    )
+    return { detail: `“${decoded.name}”, ${report.policyId}.`, result: decoded }
+  })
+
+  list.run('right', () => {
+    const expected = policyExclusiveTo(established(policy, 'policy'))
+    demand(report.exclusiveTo === expected, 'The report grants what the policy does not.', [
+      `Expected: ${expected}`,
+      `Actual: ${report.exclusiveTo}`,
+    ])
+    const isFact = expected === zeroHash
+    return {
+      detail: isFact ? 'A fact: anyone may read it.' : `A right: ${expected}.`,
+      result: true,
+    }
+  })
+
+  list.run('measures', () => {
+    established(isIncluded, 'inclusion')
+    const hash = toHex(keccak(utf8(bundle.measures)))
+    demand(hash === report.measuresHash, 'These are not the measures that were signed.', [
+      `Expected: ${report.measuresHash}`,
+      `Actual: ${hash}`,
+    ])
+    return { detail: hash, result: true }
+  })
+
+  const rostered = list.run('roster', () => {
+    established(isSigned, 'batch')
+    demand(bundle.roster.length > 0, 'The bundle shows no line of the roster.')
+    for (const { entry, index, path } of bundle.roster) {
+      assertInclusion(
+        fromHex(batch.rosterRoot, 'batch.rosterRoot', 32),
+        fromHex(rosterLeaf(entry), 'leaf', 32),
+        index,
+        batch.rosterCount,
+        path.map((node) => fromHex(node, 'roster.path', 32)),
+        keccakPairs,
+      )
+      demand(entry.subject === report.subject, 'A line of the roster is on another subject.')
+    }
+    const heard = bundle.roster.reduce((sum, { entry }) => sum + entry.heardReadings, 0)
+    return {
+      detail: `${bundle.roster.length} of ${batch.rosterCount} devices shown, ${heard} readings in this batch.`,
+      result: new Map(bundle.roster.map(({ entry }) => [entry.device, entry])),
+    }
+  })
+
+  const evidence = list.run('devices', () => {
+    if (bundle.devices === undefined) {
+      throw new NotCheckedError('The bundle was made without the devices’ packs.')
+    }
+    const roster = established(rostered, 'roster')
+    const gathered = bundle.devices.map((device) =>
+      gatherEvidence(device, batch.stream, signatures, roster),
+    )
+    const marks = gathered.flatMap((device) => device.marks)
+    return {
+      detail: `${gathered.length} devices, ${marks.length} packs.`,
+      result: { marks, readings: gathered.flatMap((device) => device.readings) },
+    }
+  })
+
+  list.run('evidence', () => {
+    if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
+    const root = evidenceRoot(established(evidence, 'devices').marks)
+    demand(root === report.evidenceRoot, 'The report rests on other packs.', [
+      `Expected: ${report.evidenceRoot}`,
+      `Actual: ${root}`,
+    ])
+    return { detail: root, result: true }
+  })
+
+  list.run('evaluation', () => {
+    if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
+    const { marks, readings } = established(evidence, 'devices')
+    const evaluation = evaluate({
+      policy: established(policy, 'policy'),
+      periodStartMs: Number(report.periodStartMs),
+      periodEndMs: Number(report.periodEndMs),
+      readings,
+      packs: marks,
+    })
+    const again = reportLeaf(composeReport(report, evaluation, marks))
+    demand(again === reportLeaf(report), 'Evaluated again, the report comes out different.', [
+      `Signed: ${reportLeaf(report)}`,
+      `Again: ${again} (${evaluation.verdict}, ${evaluation.valueMicro} millionths of ${evaluation.unit})`,
+    ])
+    return {
+      detail: `${evaluation.verdict}, ${readings.length} readings.`,
+      result: true,
+    }
+  })
+
+  return conclude(list.checks, report, appraisal)
+}
+
+type DeviceEvidence = NonNullable<ProofBundle['devices']>[number]
+
+/** Verifies one device's packs and their chain; what it returns is proved to be the device's own. */
+function gatherEvidence(
+  device: DeviceEvidence,
+  stream: Hex,
+  verifier: SignatureVerifier,
+  roster: ReadonlyMap<Hex, { readonly headHash: Hex; readonly lastSequence: bigint }>,
+): { marks: PackMark[]; readings: Reading[] } {
+  const key = deviceKeyFromCose(fromHex(device.coseKey, 'devices.coseKey'))
+  const line = roster.get(key.id)
+  demand(line !== undefined, `Device ${key.id} is not on the roster that the batch commits to.`)
+  const packs = splitPackSequence(fromHex(device.packs, 'devices.packs'))
+  const decoded: DecodedPack[] = packs.map((bytes) =>
+    verifyPack(decodePack(bytes), { key, stream, verifier }),
+  )
+  for (const [index, pack] of decoded.entries()) {
+    const before = decoded[index - 1]
+    if (before === undefined) {
+      const isFirst = pack.claims.sequence === 1n
+      demand(!isFirst || pack.claims.previous === noPrevious, 'The first pack follows another.')
+      continue
+    }
+    demand(
+      pack.claims.sequence === before.claims.sequence + 1n &&
+        pack.claims.previous === before.packHash,
+      `Pack ${pack.claims.sequence} of device ${key.id} does not follow the one before it.`,
+    )
+  }
+  const tier = trustTiers[device.tier]
+  return {
+    marks: decoded.map((pack) => packMark(pack)),
+    readings: decoded.flatMap((pack) => pack.readings(tier)),
+  }
+}
+
+function conclude(
+  checks: readonly Check[],
+  report: Report | undefined,
+  appraisal: QuoteAppraisal | undefined,
+): BundleVerdict {
+  const status = new Map(checks.map((check) => [check.id, check.status]))
+  const isAccepted =
+    indispensable.every((id) => status.get(id) === 'passed') &&
+    checks.every((check) => check.status !== 'failed')
+  return { isAccepted, checks, report, appraisal }
+}
