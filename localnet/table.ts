@@ -1,3 +1,5 @@
+import { formatDecimal } from '#schemas/policy/quantities.ts'
+
 /** Rows as aligned text: a heading, a rule, the rows; numbers to the right. */
 export function formatTable(
   columns: readonly { readonly title: string; readonly isNumber?: boolean }[],
@@ -26,10 +28,10 @@ export function groupDigits(value: bigint | number): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, ' ')
 }
 
-/** An integer of millionths as decimal text without trailing zeros. */
+/** An integer of millionths as decimal text, thousands set apart. */
 export function microText(valueMicro: bigint): string {
-  const magnitude = valueMicro < 0n ? -valueMicro : valueMicro
-  const fraction = (magnitude % 1_000_000n).toString().padStart(6, '0').replace(/0+$/, '')
-  const whole = groupDigits(magnitude / 1_000_000n)
-  return `${valueMicro < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`
+  const [whole = '', fraction] = formatDecimal(valueMicro).split('.')
+  return fraction === undefined
+    ? groupDigits(BigInt(whole))
+    : `${groupDigits(BigInt(whole))}.${fraction}`
 }
