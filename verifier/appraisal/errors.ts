@@ -47,6 +47,7 @@ const remedyOfStage = {
   genuineness: 'Treat the quote as forged and ask the attester for a fresh one.',
   tcb: 'Do not trust this platform until its operator has updated or reconfigured it.',
   policy: 'Correct the deployment, or change the policy if this was meant to be accepted.',
+  dstack: 'Ask the guest agent for evidence of this very boot: quote, event log and compose file.',
 } as const satisfies Record<RefusalStage, string>
 
 /** The call itself is wrong (clock, pinned root, unverified collateral): repair the caller. */
@@ -85,6 +86,11 @@ export class PolicyRefusedError extends QuoteRefusedError {
   override readonly name = 'PolicyRefusedError'
 }
 
+/** The quote may be genuine, but what is told about the application in it does not follow from it. */
+export class DstackEvidenceError extends QuoteRefusedError {
+  override readonly name = 'DstackEvidenceError'
+}
+
 const classOfStage = {
   input: VerifierInputError,
   collateral: CollateralRefusedError,
@@ -93,6 +99,7 @@ const classOfStage = {
   genuineness: QuoteNotGenuineError,
   tcb: PlatformUntrustedError,
   policy: PolicyRefusedError,
+  dstack: DstackEvidenceError,
 } as const
 
 /** The error for a failed rule, of the class that its stage demands. */

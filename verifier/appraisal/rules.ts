@@ -131,6 +131,33 @@ export const refusalRules = {
   ImageNotAllowed: { id: 332, stage: 'policy', where: 'both' },
   EnclaveNotAllowed: { id: 333, stage: 'policy', where: 'both' },
   ReportDataMismatch: { id: 340, stage: 'policy', where: 'both' },
+
+  // --- dstack: event log ------------------------------------------------------------------------
+  EventLogMalformed: { id: 400, stage: 'dstack', where: 'offchain' },
+  EventDigestMismatch: { id: 401, stage: 'dstack', where: 'offchain' },
+  RtmrMismatch: { id: 402, stage: 'dstack', where: 'offchain' },
+  EventRepeated: { id: 403, stage: 'dstack', where: 'offchain' },
+  EventTooLate: { id: 404, stage: 'dstack', where: 'offchain' },
+  EventMissing: { id: 405, stage: 'dstack', where: 'offchain' },
+  ComposeHashMismatch: { id: 410, stage: 'dstack', where: 'offchain' },
+  AppIdMismatch: { id: 411, stage: 'dstack', where: 'offchain' },
+  KeyProviderNotAllowed: { id: 412, stage: 'dstack', where: 'offchain' },
+  MrConfigIdZero: { id: 420, stage: 'dstack', where: 'both' },
+  MrConfigDocumentInvalid: { id: 421, stage: 'dstack', where: 'offchain' },
+  MrConfigIdMismatch: { id: 422, stage: 'dstack', where: 'offchain' },
+
+  // --- dstack: keys from the KMS ----------------------------------------------------------------
+  KmsChainMalformed: { id: 430, stage: 'dstack', where: 'both' },
+  KmsSignatureInvalid: { id: 431, stage: 'dstack', where: 'both' },
+  KmsRootMismatch: { id: 432, stage: 'dstack', where: 'both' },
+
+  // --- dstack: RA-TLS certificates --------------------------------------------------------------
+  RaTlsMalformed: { id: 440, stage: 'dstack', where: 'offchain' },
+  RaTlsQuoteMissing: { id: 441, stage: 'dstack', where: 'offchain' },
+  RaTlsNotYetValid: { id: 442, stage: 'dstack', where: 'offchain' },
+  RaTlsExpired: { id: 443, stage: 'dstack', where: 'offchain' },
+  RaTlsSignatureInvalid: { id: 444, stage: 'dstack', where: 'offchain' },
+  RaTlsKeyNotBound: { id: 445, stage: 'dstack', where: 'offchain' },
 } as const satisfies Record<string, RefusalRule>
 
 /** The part of the verification that a rule belongs to; each has its own error class. */
@@ -142,6 +169,7 @@ export type RefusalStage =
   | 'genuineness'
   | 'tcb'
   | 'policy'
+  | 'dstack'
 
 export type RefusalRule = {
   readonly id: number

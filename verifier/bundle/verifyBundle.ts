@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2'
 import { composeReport } from '#evaluation/composeReport.ts'
 import { evaluate } from '#evaluation/evaluate.ts'
 import { batchDigest, streamId } from '#schemas/batch.ts'
-import { type ProofBundle, readBundle } from '#schemas/bundle.ts'
+import { type ProofBundle, bundleDigest, readBundle } from '#schemas/bundle.ts'
 import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
 import { evidenceRoot } from '#schemas/evidence.ts'
 import { keccak } from '#schemas/keccak.ts'
@@ -86,6 +86,11 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   const bundle = list.run('format', () => {
     const read = readBundle(value)
+    const digest = bundleDigest(value as Record<string, unknown>)
+    demand(digest === read.digest, 'The file is damaged: its content has another digest.', [
+      `Expected: ${read.digest}`,
+      `Actual: ${digest}`,
+    ])
     return { detail: `Version ${read.version}, subject “${read.subjectName}”.`, result: read }
   })
   if (bundle === undefined) return conclude(list.checks, undefined, undefined)
