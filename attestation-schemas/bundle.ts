@@ -1,4 +1,7 @@
+import { sha256 } from '@noble/hashes/sha2'
+import canonicalize from 'canonicalize'
 import { z } from 'zod'
+import { type Hex, toHex, utf8 } from './bytes.ts'
 import {
   attestationSchema,
   batchSchema,
@@ -65,9 +68,26 @@ export const bundleSchema = z.strictObject({
     }),
   ),
   devices: z.array(deviceEvidenceSchema).optional(),
+  /** {@link bundleDigest} of all the above: finds a damaged file, proves nothing about its maker. */
+  digest: hexSchema(32),
 })
 
 export type ProofBundle = z.output<typeof bundleSchema>
+
+/** SHA-256 of a bundle's canonical JSON (RFC 8785), its own `digest` left out. */
+export function bundleDigest(bundle: Readonly<Record<string, unknown>>): Hex {
+  const { digest: _, ...content } = bundle
+  return toHex(sha256(utf8(canonicalize(content) ?? '')))
+}
+
+/**
+ * A bundle as the file it is published as: canonical JSON with its digest.
+ *
+ * @param content - Plain JSON: integers beyond 2^53 as text, `undefined` fields absent.
+ */
+export function writeBundle(content: Readonly<Record<string, unknown>>): string {
+  return canonicalize({ ...content, digest: bundleDigest(content) }) ?? ''
+}
 
 /**
  * Reads a bundle from untrusted JSON. Says nothing yet about whether it holds.
