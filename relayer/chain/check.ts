@@ -1,0 +1,323 @@
+import { type Abi, decodeErrorResult, decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
+import type { Hex } from '#schemas/bytes.ts'
+import type { CheckResult } from '../lane/events.ts'
+import type { Call, Job } from '../lane/job.ts'
+import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
+import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
+import { readCount, readObject, readQuantity, toQuantity } from './words.ts'
+
+export type CheckContext = {
+  readonly rpc: Rpc
+  readonly sender: Hex
+  readonly enclaveRegistry: Hex
+  readonly proofRegistry: Hex
+  /** Fetches and appraises a signer's attestation and writes the call that registers it. */
+  readonly prepareRegistration: (signer: Hex) => Promise<Call>
+  /** The stored registration of a signer. */
+  readonly registrationOf: (stream: Hex, signer: Hex) => Job | undefined
+}
+
+/** Signers that expire within this time are registered again rather than used. */
+const expiryMarginSeconds = 60n
+
+type SignerStatus = { readonly stream: Hex; readonly expiresAt: bigint }
+type Head = { readonly sequence: bigint; readonly digest: Hex }
+
+function read(to: Hex, data: Hex): RpcCall {
+  return { method: 'eth_call', params: [{ to, data }, 'latest'] }
+}
+
+function signerStatusCall(context: CheckContext, signer: Hex): RpcCall {
+  const data = encodeFunctionData({
+    abi: enclaveRegistryAbi,
+    functionName: 'signerStatus',
+    args: [signer],
+  })
+  return read(context.enclaveRegistry, data)
+}
+
+function headCall(context: CheckContext, stream: Hex): RpcCall {
+  const data = encodeFunctionData({ abi: proofRegistryAbi, functionName: 'head', args: [stream] })
+  return read(context.proofRegistry, data)
+}
+
+function isSettledCall(contract: Hex, agreementId: bigint, leaf: Hex): RpcCall {
+  const data = encodeFunctionData({
+    abi: reportConsumerAbi,
+    functionName: 'isSettled',
+    args: [agreementId, leaf],
+  })
+  return read(contract, data)
+}
+
+/** The reads that decide whether a job is still to be done; always two, in a fixed order. */
+function readsOf(context: CheckContext, { task }: Job): readonly RpcCall[] {
+  switch (task.kind) {
+    case 'register':
+      return [signerStatusCall(context, task.signer), headCall(context, task.stream)]
+    case 'commit':
+      return [signerStatusCall(context, task.signer), headCall(context, task.stream)]
+    case 'settle':
+      return [
+        isSettledCall(task.contract, task.agreementId, task.leaf),
+        headCall(context, task.stream),
+      ]
+  }
+}
+
+function answerData(answer: RpcAnswer | undefined): Hex | undefined {
+  if (answer?.ok !== true || !isHex(answer.result) || answer.result === '0x') return undefined
+  return answer.result
+}
+
+function decodeStatus(answer: RpcAnswer | undefined): SignerStatus | undefined {
+  const data = answerData(answer)
+  if (data === undefined) return undefined
+  const [stream, , expiresAt] = decodeFunctionResult({
+    abi: enclaveRegistryAbi,
+    functionName: 'signerStatus',
+    data,
+  })
+  return { stream, expiresAt }
+}
+
+function decodeHead(answer: RpcAnswer | undefined): Head | undefined {
+  const data = answerData(answer)
+  if (data === undefined) return undefined
+  const [sequence, digest] = decodeFunctionResult({
+    abi: proofRegistryAbi,
+    functionName: 'head',
+    data,
+  })
+  return { sequence, digest }
+}
+
+function decodeIsSettled(answer: RpcAnswer | undefined): boolean | undefined {
+  const data = answerData(answer)
+  if (data === undefined) return undefined
+  return decodeFunctionResult({ abi: reportConsumerAbi, functionName: 'isSettled', data })
+}
+
+type Verdict = CheckResult | { readonly outcome: 'simulate'; readonly job: Job }
+
+function unreadable(job: Job, what: string, answer: RpcAnswer | undefined): CheckResult {
+  const said = answer === undefined || answer.ok ? 'nothing' : answer.message
+  return {
+    jobId: job.id,
+    outcome: 'unknown',
+    reason: `${what} did not answer; the node said: ${said}.`,
+  }
+}
+
+type ChainTime = { readonly number: number; readonly timestampSeconds: bigint }
+
+/** What the chain's state says about one job, before anything is simulated. */
+function judge(
+  context: CheckContext,
+  job: Job,
+  answers: readonly (RpcAnswer | undefined)[],
+  at: ChainTime,
+): Verdict {
+  const { task } = job
+  const done: CheckResult = { jobId: job.id, outcome: 'done', atBlock: at.number }
+  const head = decodeHead(answers[1])
+  if (head === undefined) {
+    return unreadable(job, `The proof registry at ${context.proofRegistry}`, answers[1])
+  }
+  switch (task.kind) {
+    case 'register': {
+      const status = decodeStatus(answers[0])
+      if (status === undefined) {
+        return unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, answers[0])
+      }
+      const isValid = status.expiresAt > at.timestampSeconds + expiryMarginSeconds
+      return isValid && status.stream === task.stream ? done : { outcome: 'simulate', job }
+    }
+    case 'commit': {
+      if (head.sequence > task.sequence) return done
+      if (head.sequence === task.sequence) {
+        if (head.digest === task.digest) return done
+        return {
+          jobId: job.id,
+          outcome: 'hopeless',
+          reason: `Another batch stands at sequence ${task.sequence} on this chain: the stream has forked.`,
+          remedy: 'Keep both batches: together they prove equivocation by the enclave.',
+        }
+      }
+      if (head.sequence + 1n < task.sequence) {
+        return {
+          jobId: job.id,
+          outcome: 'waits',
+          reason: `Batch ${head.sequence + 1n} must be anchored first.`,
+        }
+      }
+      const status = decodeStatus(answers[0])
+      if (status === undefined) {
+        return unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, answers[0])
+      }
+      if (status.expiresAt <= at.timestampSeconds + expiryMarginSeconds) {
+        const registration = context.registrationOf(task.stream, task.signer)
+        return {
+          jobId: job.id,
+          outcome: 'signerUnknown',
+          task,
+          ...(registration === undefined ? {} : { registration }),
+        }
+      }
+      return { outcome: 'simulate', job }
+    }
+    case 'settle': {
+      const isSettled = decodeIsSettled(answers[0])
+      if (isSettled === undefined) {
+        return unreadable(job, `The settlement contract at ${task.contract}`, answers[0])
+      }
+      if (isSettled) return done
+      if (head.sequence < task.sequence) {
+        return {
+          jobId: job.id,
+          outcome: 'waits',
+          reason: `Batch ${task.sequence} is not anchored yet.`,
+        }
+      }
+      return { outcome: 'simulate', job }
+    }
+  }
+}
+
+const standardErrors = [
+  { type: 'error', name: 'Error', inputs: [{ name: 'message', type: 'string' }] },
+  { type: 'error', name: 'Panic', inputs: [{ name: 'code', type: 'uint256' }] },
+] as const satisfies Abi
+
+/** Errors of the contracts that a call of ours can reach, so that a refusal has a name. */
+export function describeRevert(data: unknown, errors: Abi): string | undefined {
+  if (!isHex(data) || data.length < 10) return undefined
+  try {
+    const { errorName, args } = decodeErrorResult({ abi: [...standardErrors, ...errors], data })
+    const values = (args as readonly unknown[] | undefined) ?? []
+    return `${errorName}(${values.map(String).join(', ').slice(0, 200)})`
+  } catch {
+    return `an error with selector ${data.slice(0, 10)}`
+  }
+}
+
+function revertData(answer: RpcAnswer): unknown {
+  if (answer.ok) return undefined
+  const { data } = answer
+  // Some nodes wrap the bytes in an object.
+  if (typeof data === 'object' && data !== null && 'data' in data) return data.data
+  return data
+}
+
+function isRevert(answer: RpcAnswer): boolean {
+  if (answer.ok) return false
+  // 3 is geth's code for a revert; others write it out.
+  return answer.code === 3 || /revert/i.test(answer.message)
+}
+
+/**
+ * Asks the chain about jobs: what is done already, what has to wait, and, by simulation, what would
+ * succeed now and for how much gas.
+ *
+ * @throws {@link ChainUnreachableError}
+ */
+export async function checkJobs(
+  context: CheckContext,
+  jobs: readonly Job[],
+  errors: Abi,
+): Promise<readonly CheckResult[]> {
+  const [block, ...answers] = await context.rpc.ask([
+    { method: 'eth_getBlockByNumber', params: ['latest', false] },
+    ...jobs.flatMap((job) => readsOf(context, job)),
+  ])
+  if (block?.ok !== true) {
+    return jobs.map((job) => unreadable(job, 'The newest block', block))
+  }
+  const fields = readObject(block.result, 'block')
+  const at = {
+    number: readCount(fields['number'], 'block.number'),
+    timestampSeconds: readQuantity(fields['timestamp'], 'block.timestamp'),
+  }
+  const verdicts = jobs.map((job, index) =>
+    judge(context, job, answers.slice(index * 2, index * 2 + 2), at),
+  )
+  const results: CheckResult[] = []
+  const toSimulate: { readonly job: Job; readonly call: Call }[] = []
+  for (const verdict of verdicts) {
+    if (verdict.outcome !== 'simulate') {
+      results.push(verdict)
+      continue
+    }
+    const { job } = verdict
+    if (job.stage === 'included') {
+      results.push({ jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' })
+      continue
+    }
+    const prepared = await prepare(context, job)
+    if ('call' in prepared) toSimulate.push({ job, call: prepared.call })
+    else results.push(prepared)
+  }
+  if (toSimulate.length === 0) return results
+  const simulations = await context.rpc.ask(
+    toSimulate.map(({ call }) => ({
+      method: 'eth_estimateGas',
+      params: [{ from: context.sender, to: call.to, data: call.data, value: toQuantity(0) }],
+    })),
+  )
+  for (const [index, { job, call }] of toSimulate.entries()) {
+    results.push(simulationResult(job, call, simulations[index], errors))
+  }
+  return results
+}
+
+async function prepare(
+  context: CheckContext,
+  job: Job,
+): Promise<{ readonly call: Call } | CheckResult> {
+  if (job.task.kind !== 'register') {
+    if (job.call !== undefined) return { call: job.call }
+    return {
+      jobId: job.id,
+      outcome: 'hopeless',
+      reason: 'The job has no call.',
+      remedy: 'Report this: a job of this kind is queued with its call.',
+    }
+  }
+  try {
+    return { call: await context.prepareRegistration(job.task.signer) }
+  } catch (cause) {
+    const isError = cause instanceof Error
+    const isPassing = isError && 'retryable' in cause && cause.retryable === true
+    const reason = isError ? (cause.message.split('\n')[0] ?? cause.name) : 'unknown'
+    if (isPassing) return { jobId: job.id, outcome: 'unknown', reason }
+    const remedy =
+      isError && 'remedy' in cause && typeof cause.remedy === 'string'
+        ? cause.remedy
+        : 'Look at the attestation that the worker serves for this chain.'
+    return { jobId: job.id, outcome: 'refused', reason, remedy }
+  }
+}
+
+function simulationResult(
+  job: Job,
+  call: Call,
+  answer: RpcAnswer | undefined,
+  errors: Abi,
+): CheckResult {
+  if (answer?.ok === true) {
+    return {
+      jobId: job.id,
+      outcome: 'ready',
+      gas: readQuantity(answer.result, 'gas estimate'),
+      call,
+    }
+  }
+  if (answer === undefined || !isRevert(answer)) return unreadable(job, 'The simulation', answer)
+  const named = describeRevert(revertData(answer), errors)
+  return {
+    jobId: job.id,
+    outcome: 'refused',
+    reason: `The contract refuses: ${named ?? answer.message}.`,
+    remedy: 'Read the contract’s error; correct the agreement or the plan, then retry.',
+  }
+}

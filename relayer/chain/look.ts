@@ -1,0 +1,93 @@
+import type { Hex } from '#schemas/bytes.ts'
+import type { Observation } from '../lane/events.ts'
+import type { TransactionInclusion } from '../lane/lane.ts'
+import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
+import { ChainUnreachableError } from './rpc.ts'
+import { readCount, readHash, readObject, readQuantity } from './words.ts'
+
+function resultOf(answer: RpcAnswer | undefined, what: string): unknown {
+  if (answer?.ok === true) return answer.result
+  throw new ChainUnreachableError(`A node could not tell ${what}.`, {
+    metaMessages: answer === undefined ? [] : [`Its answer: ${answer.message}`],
+  })
+}
+
+/**
+ * One look at a chain from the eyes of a sender: head, fees, nonce, balance and the whereabouts of
+ * its transactions, asked of one node in one request.
+ *
+ * @throws {@link ChainUnreachableError} | {@link MalformedAnswerError}
+ */
+export async function lookAtChain(
+  rpc: Rpc,
+  sender: Hex,
+  hashes: readonly Hex[],
+): Promise<Observation> {
+  const calls: RpcCall[] = [
+    { method: 'eth_getBlockByNumber', params: ['latest', false] },
+    { method: 'eth_maxPriorityFeePerGas', params: [] },
+    { method: 'eth_getTransactionCount', params: [sender, 'latest'] },
+    { method: 'eth_getBalance', params: [sender, 'latest'] },
+    ...hashes.map((hash) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
+  ]
+  const [block, tip, nonce, balance, ...receipts] = await rpc.ask(calls)
+  const head = readObject(resultOf(block, 'the newest block'), 'block')
+  const headNumber = readCount(head['number'], 'block.number')
+  const found = hashes.flatMap((hash, index) => {
+    const answer = receipts[index]
+    // A refusal to look a receipt up is not the absence of one: the whole look fails.
+    const receipt = resultOf(answer, `the receipt of ${hash}`)
+    return receipt === null ? [] : [{ hash, receipt: readObject(receipt, 'receipt') }]
+  })
+  return {
+    head: {
+      number: headNumber,
+      hash: readHash(head['hash'], 'block.hash'),
+      timestampMs: readCount(head['timestamp'], 'block.timestamp') * 1_000,
+    },
+    quote: {
+      // Absent before London; such a chain takes no EIP-1559 transaction, and the node will say so.
+      baseFeePerGasWei: readQuantity(head['baseFeePerGas'] ?? '0x0', 'block.baseFeePerGas'),
+      priorityFeePerGasWei:
+        tip?.ok === true ? readQuantity(tip.result, 'maxPriorityFeePerGas') : 1_000_000_000n,
+    },
+    minedNonce: readCount(resultOf(nonce, 'the nonce'), 'transaction count'),
+    balanceWei: readQuantity(resultOf(balance, 'the balance'), 'balance'),
+    inclusions: await inclusionsOf(rpc, found),
+  }
+}
+
+/** A receipt counts only when the block it names is on the node's chain; that also gives its time. */
+async function inclusionsOf(
+  rpc: Rpc,
+  found: readonly { readonly hash: Hex; readonly receipt: Readonly<Record<string, unknown>> }[],
+): Promise<ReadonlyMap<Hex, TransactionInclusion>> {
+  const inclusions = new Map<Hex, TransactionInclusion>()
+  const numbers = [...new Set(found.map(({ receipt }) => String(receipt['blockNumber'])))]
+  if (numbers.length === 0) return inclusions
+  const answers = await rpc.ask(
+    numbers.map((number) => ({ method: 'eth_getBlockByNumber', params: [number, false] })),
+  )
+  const blocks = new Map<string, Readonly<Record<string, unknown>>>()
+  for (const [index, number] of numbers.entries()) {
+    const block = resultOf(answers[index], `block ${number}`)
+    if (block !== null) blocks.set(number, readObject(block, 'block'))
+  }
+  for (const { hash, receipt } of found) {
+    const block = blocks.get(String(receipt['blockNumber']))
+    if (block === undefined) continue
+    const blockHash = readHash(receipt['blockHash'], 'receipt.blockHash')
+    if (readHash(receipt['transactionHash'], 'receipt.transactionHash') !== hash) continue
+    if (readHash(block['hash'], 'block.hash') !== blockHash) continue
+    inclusions.set(hash, {
+      hash,
+      blockNumber: readCount(receipt['blockNumber'], 'receipt.blockNumber'),
+      blockHash,
+      isSuccess: readQuantity(receipt['status'], 'receipt.status') === 1n,
+      gasUsed: readQuantity(receipt['gasUsed'], 'receipt.gasUsed'),
+      effectiveGasPriceWei: readQuantity(receipt['effectiveGasPrice'], 'receipt.effectiveGasPrice'),
+      minedAtMs: readCount(block['timestamp'], 'block.timestamp') * 1_000,
+    })
+  }
+  return inclusions
+}

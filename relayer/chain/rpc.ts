@@ -1,0 +1,223 @@
+import { BaseError } from '#schemas/errors.ts'
+import type { Fetch, Now } from '../ports.ts'
+
+/** One JSON-RPC call. */
+export type RpcCall = { readonly method: string; readonly params: readonly unknown[] }
+
+/** A node's own answer to one call: a result, or its refusal. */
+export type RpcAnswer =
+  | { readonly ok: true; readonly result: unknown }
+  | {
+      readonly ok: false
+      readonly code: number
+      readonly message: string
+      readonly data?: unknown
+    }
+
+/** Raised when no endpoint of a chain gave a usable answer. */
+export class ChainUnreachableError extends BaseError {
+  override readonly name = 'ChainUnreachableError'
+  override readonly retryable = true
+}
+
+/** Health of one endpoint, as the status page shows it. The URL may hold a key and is not shown. */
+export type EndpointHealth = {
+  readonly host: string
+  readonly isUsable: boolean
+  readonly failures: number
+  readonly problem?: string
+}
+
+export type Rpc = {
+  /**
+   * Asks one endpoint, all calls in one request, and the next endpoint when that fails.
+   *
+   * @throws {@link ChainUnreachableError}
+   */
+  ask(calls: readonly RpcCall[]): Promise<readonly RpcAnswer[]>
+  /** The same question to up to `count` endpoints; only those that answered. */
+  askSeveral(calls: readonly RpcCall[], count: number): Promise<readonly (readonly RpcAnswer[])[]>
+  health(): readonly EndpointHealth[]
+}
+
+export type RpcOptions = {
+  readonly chainId: number
+  readonly urls: readonly string[]
+  readonly fetch: Fetch
+  readonly now: Now
+  readonly timeoutMs?: number
+}
+
+/** Providers commonly refuse batches above a hundred; half of it leaves them room. */
+const callsPerRequest = 50
+const firstPauseMs = 250
+const longestPauseMs = 30_000
+/** The largest answer that a batch of ours can honestly have. */
+const answerLimitBytes = 8 * 1024 * 1024
+
+type Endpoint = {
+  readonly url: string
+  readonly host: string
+  failures: number
+  pausedUntilMs: number
+  problem: string | undefined
+}
+
+function hostOf(url: string): string {
+  try {
+    return new URL(url).host
+  } catch {
+    return 'unreadable address'
+  }
+}
+
+function readAnswer(value: unknown): RpcAnswer {
+  if (typeof value === 'object' && value !== null) {
+    if ('result' in value) return { ok: true, result: value.result }
+    if ('error' in value && typeof value.error === 'object' && value.error !== null) {
+      const { error } = value
+      return {
+        ok: false,
+        code: 'code' in error && typeof error.code === 'number' ? error.code : 0,
+        message:
+          'message' in error && typeof error.message === 'string'
+            ? error.message.slice(0, 300)
+            : 'no message',
+        ...('data' in error ? { data: error.data } : {}),
+      }
+    }
+  }
+  throw new ChainUnreachableError('An endpoint answered with something that is not JSON-RPC.')
+}
+
+/**
+ * JSON-RPC over several endpoints in order of preference. Every request asks for the chain id first,
+ * so that an endpoint that has been moved to another chain is noticed before its answer is used.
+ */
+export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: RpcOptions): Rpc {
+  const endpoints: Endpoint[] = urls.map((url) => ({
+    url,
+    host: hostOf(url),
+    failures: 0,
+    pausedUntilMs: 0,
+    problem: undefined,
+  }))
+
+  async function request(endpoint: Endpoint, calls: readonly RpcCall[]): Promise<RpcAnswer[]> {
+    const withChainId: readonly RpcCall[] = [{ method: 'eth_chainId', params: [] }, ...calls]
+    const response = await fetch(endpoint.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(
+        withChainId.map(({ method, params }, id) => ({ jsonrpc: '2.0', id, method, params })),
+      ),
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    const text = await response.text()
+    if (!response.ok) {
+      throw new ChainUnreachableError(`${endpoint.host} answered with HTTP ${response.status}.`)
+    }
+    if (text.length > answerLimitBytes) {
+      throw new ChainUnreachableError(`${endpoint.host} answered with ${text.length} characters.`)
+    }
+    let body: unknown
+    try {
+      body = JSON.parse(text)
+    } catch {
+      throw new ChainUnreachableError(`${endpoint.host} answered with something that is not JSON.`)
+    }
+    if (!Array.isArray(body) || body.length !== withChainId.length) {
+      throw new ChainUnreachableError(`${endpoint.host} did not answer every call of a batch.`, {
+        remedy: 'Use an endpoint that takes JSON-RPC batches.',
+      })
+    }
+    const answers = new Map<number, unknown>()
+    for (const entry of body as unknown[]) {
+      if (typeof entry === 'object' && entry !== null && 'id' in entry) {
+        answers.set(Number(entry.id), entry)
+      }
+    }
+    const [chain, ...rest] = withChainId.map((_, id) => readAnswer(answers.get(id)))
+    const actual = chain?.ok === true ? Number(chain.result) : undefined
+    if (actual !== chainId) {
+      throw new ChainUnreachableError(`${endpoint.host} is not an endpoint of chain ${chainId}.`, {
+        metaMessages: [`Its chain id: ${actual ?? 'unknown'}`],
+        remedy: 'Correct the RPC addresses of this chain in the plan.',
+      })
+    }
+    return rest
+  }
+
+  async function askEndpoint(endpoint: Endpoint, calls: readonly RpcCall[]): Promise<RpcAnswer[]> {
+    try {
+      const answers: RpcAnswer[] = []
+      for (let at = 0; at === 0 || at < calls.length; at += callsPerRequest) {
+        // In order: a later part may lean on an earlier one, as nonces do.
+        answers.push(...(await request(endpoint, calls.slice(at, at + callsPerRequest))))
+      }
+      endpoint.failures = 0
+      endpoint.pausedUntilMs = 0
+      endpoint.problem = undefined
+      return answers
+    } catch (cause) {
+      endpoint.failures += 1
+      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(endpoint.failures, 10))
+      endpoint.pausedUntilMs = now() + pauseMs
+      // A foreign error's text may quote the address, and with it a key; ours never does.
+      endpoint.problem =
+        cause instanceof ChainUnreachableError
+          ? cause.shortMessage
+          : `${endpoint.host} could not be reached.`
+      throw new ChainUnreachableError(endpoint.problem, { cause })
+    }
+  }
+
+  /** Healthy ones first, then those on pause: a paused endpoint is better than none. */
+  function inOrder(): Endpoint[] {
+    const at = now()
+    const rank = (endpoint: Endpoint): number => (endpoint.pausedUntilMs > at ? 1 : 0)
+    return endpoints.toSorted((left, right) => rank(left) - rank(right))
+  }
+
+  return {
+    async ask(calls) {
+      let last: unknown
+      for (const endpoint of inOrder()) {
+        try {
+          return await askEndpoint(endpoint, calls)
+        } catch (cause) {
+          last = cause
+        }
+      }
+      throw new ChainUnreachableError(
+        last instanceof ChainUnreachableError
+          ? last.shortMessage
+          : `No endpoint of chain ${chainId} can be reached.`,
+        { cause: last, remedy: 'Check the RPC addresses of this chain in the plan.' },
+      )
+    },
+
+    async askSeveral(calls, count) {
+      const answers: (readonly RpcAnswer[])[] = []
+      for (const endpoint of inOrder()) {
+        if (answers.length >= count) break
+        try {
+          answers.push(await askEndpoint(endpoint, calls))
+        } catch {
+          // Its health says so; the caller sees how many have answered.
+        }
+      }
+      return answers
+    },
+
+    health() {
+      const at = now()
+      return endpoints.map(({ host, failures, pausedUntilMs, problem }) => ({
+        host,
+        isUsable: pausedUntilMs <= at,
+        failures,
+        ...(problem === undefined ? {} : { problem }),
+      }))
+    },
+  }
+}

@@ -1,0 +1,102 @@
+import type { Hex } from '#schemas/bytes.ts'
+import type { Fees, FeeQuote } from './fees.ts'
+import type { Call, CommitTask, Job } from './job.ts'
+import type { ChainHead, TransactionInclusion } from './lane.ts'
+
+/** One look at a chain: answers to one batch of reads, all from one node. */
+export type Observation = {
+  readonly head: ChainHead
+  readonly quote: FeeQuote
+  /** Transactions of the sender that are in blocks. */
+  readonly minedNonce: number
+  readonly balanceWei: bigint
+  /** By transaction hash; only those that the node has and whose block is on its chain. */
+  readonly inclusions: ReadonlyMap<Hex, TransactionInclusion>
+}
+
+/** What the chain says about a job that is about to be carried out. */
+export type CheckResult = { readonly jobId: string } & (
+  | { readonly outcome: 'ready'; readonly gas: bigint; readonly call: Call }
+  /** The chain has it already. */
+  | { readonly outcome: 'done'; readonly atBlock: number }
+  /** Something else must happen first; it is looked at again soon. */
+  | { readonly outcome: 'waits'; readonly reason: string }
+  /** A commit whose signer the registry does not know. */
+  | {
+      readonly outcome: 'signerUnknown'
+      readonly task: CommitTask
+      /** The stored job that registers it, if there ever was one. */
+      readonly registration?: Job
+    }
+  /** The contract refuses. It may be a matter of time, so it is tried again, then put aside. */
+  | { readonly outcome: 'refused'; readonly reason: string; readonly remedy: string }
+  /** Can never become right; no further try. */
+  | { readonly outcome: 'hopeless'; readonly reason: string; readonly remedy: string }
+  /** Nobody could be asked. */
+  | { readonly outcome: 'unknown'; readonly reason: string }
+)
+
+export type SignRequest = {
+  readonly nonce: number
+  readonly jobId?: string
+  readonly call: Call
+  readonly gasLimit: bigint
+  readonly fees: Fees
+}
+
+export type SignedTransaction = SignRequest & { readonly hash: Hex; readonly raw: Hex }
+
+export type OfferResult = {
+  readonly nonce: number
+  readonly hash: Hex
+  /** `taken` also when the node had it already. */
+  readonly outcome: 'taken' | 'refused' | 'unknown'
+  readonly reason?: string
+}
+
+export type OperatorRequest =
+  | { readonly action: 'pause' | 'resume' | 'drain' }
+  | { readonly action: 'retry' | 'quarantine'; readonly jobId: string; readonly note?: string }
+
+export type LaneEvent =
+  | { readonly kind: 'woken'; readonly nowMs: number }
+  | { readonly kind: 'observed'; readonly nowMs: number; readonly observation: Observation }
+  | { readonly kind: 'lookFailed'; readonly nowMs: number; readonly reason: string }
+  | {
+      readonly kind: 'loaded'
+      readonly nowMs: number
+      readonly jobs: readonly Job[]
+      /** When the earliest queued job beyond these is due. */
+      readonly nextDueMs?: number
+    }
+  | { readonly kind: 'checked'; readonly nowMs: number; readonly results: readonly CheckResult[] }
+  | {
+      readonly kind: 'signed'
+      readonly nowMs: number
+      readonly transactions: readonly SignedTransaction[]
+    }
+  | { readonly kind: 'signingFailed'; readonly nowMs: number; readonly reason: string }
+  | { readonly kind: 'offered'; readonly nowMs: number; readonly results: readonly OfferResult[] }
+  | { readonly kind: 'operator'; readonly nowMs: number; readonly request: OperatorRequest }
+
+/**
+ * What the world is to do next. The runtime makes the lane durable before it carries out a command,
+ * so whatever a command leans on survives a crash, and a crash loses commands only.
+ */
+export type LaneCommand =
+  /** Look at the chain: head, fees, nonce, balance, and what became of these transactions. */
+  | { readonly kind: 'look'; readonly hashes: readonly Hex[] }
+  /** Bring up to `limit` queued jobs that are due, oldest first. */
+  | { readonly kind: 'load'; readonly limit: number }
+  /** Read what the chain says about these jobs and simulate those that are to be sent. */
+  | { readonly kind: 'check'; readonly jobs: readonly Job[] }
+  | { readonly kind: 'sign'; readonly requests: readonly SignRequest[] }
+  /** Offer stored bytes to a node, in this order. */
+  | {
+      readonly kind: 'offer'
+      readonly transactions: readonly {
+        readonly nonce: number
+        readonly hash: Hex
+        readonly raw: Hex
+      }[]
+    }

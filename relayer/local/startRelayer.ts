@@ -1,0 +1,201 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+import { type SettlementPlanFile, decodePlan } from '../plan/plan.ts'
+import { bundleRelayer } from './bundle.ts'
+import { readWranglerConfig, workerdConfig } from './workerdConfig.ts'
+
+/** Raised when the local engine does not come up. */
+export class RelayerStartError extends BaseError {
+  override readonly name = 'RelayerStartError'
+}
+
+export type RelayerOptions = {
+  readonly plan: SettlementPlanFile
+  /** Private keys by chain id. They reach the engine by environment variable only. */
+  readonly senderKeys: Readonly<Record<number, Hex>>
+  /** Durable state; the same folder continues where a killed relayer stopped. */
+  readonly dataFolder: string
+  /** 0 picks a free one. */
+  readonly port: number
+  readonly operatorToken?: string
+  /** Receives the engine's own output, line by line; it holds no secrets. */
+  readonly onLog?: (line: string) => void
+}
+
+export type RunningRelayer = {
+  readonly url: string
+  readonly pid: number
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly exited: Promise<number | undefined>
+  stop(): Promise<void>
+  /** SIGKILL, as a crash would. */
+  kill9(): Promise<void>
+}
+
+const startTimeoutMs = 20_000
+const stopTimeoutMs = 5_000
+const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+function workerdBinary(): string {
+  const require = createRequire(import.meta.url)
+  // The npm package's own launcher would need a second Node process; its binary needs none.
+  const fromWorkerd = createRequire(require.resolve('workerd/package.json'))
+  return fromWorkerd.resolve(`@cloudflare/workerd-${process.platform}-64/bin/workerd`)
+}
+
+/**
+ * Starts the relayer in raw workerd, the engine that Cloudflare deploys on, from the same bundle and
+ * the same wrangler.toml, with its Durable Objects on disk.
+ *
+ * @throws {@link InvalidPlanError} | {@link RelayerBundleError} | {@link RelayerStartError}
+ */
+export async function startRelayer(options: RelayerOptions): Promise<RunningRelayer> {
+  decodePlan(options.plan)
+  const bundle = await bundleRelayer(repositoryRoot)
+  const folder = resolve(options.dataFolder)
+  mkdirSync(join(folder, 'objects'), { recursive: true })
+  copyFileSync(bundle, join(folder, 'worker.js'))
+  writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
+  const secrets: Record<string, string> = {}
+  for (const [chainId, key] of Object.entries(options.senderKeys)) {
+    secrets[`SENDER_KEY_${chainId}`] = key
+  }
+  if (options.operatorToken !== undefined) secrets['OPERATOR_TOKEN'] = options.operatorToken
+  const configFile = join(folder, 'relayer.capnp')
+  writeFileSync(
+    configFile,
+    workerdConfig({
+      wrangler: readWranglerConfig(readFileSync(join(repositoryRoot, 'wrangler.toml'), 'utf8')),
+      bundleFile: 'worker.js',
+      planFile: 'plan.json',
+      storageFolder: join(folder, 'objects'),
+      address: `127.0.0.1:${options.port}`,
+      secretNames: Object.keys(secrets),
+    }),
+  )
+  const child = spawn(workerdBinary(), ['serve', configFile, '--control-fd=3'], {
+    cwd: folder,
+    env: secrets,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  })
+  const exited = new Promise<number | undefined>((settle) => {
+    child.once('exit', (code) => {
+      settle(code ?? undefined)
+    })
+    child.once('error', () => {
+      settle(undefined)
+    })
+  })
+  const output = collectOutput(child, options.onLog)
+  try {
+    const port = await listeningPort(child, exited, output)
+    const url = `http://127.0.0.1:${port}`
+    await untilHealthy(url, exited, output)
+    await fetch(`${url}/v1/wake`, { method: 'POST' })
+    return {
+      url,
+      pid: child.pid ?? 0,
+      exited,
+      stop: () => end(child, exited, 'SIGTERM'),
+      kill9: () => end(child, exited, 'SIGKILL'),
+    }
+  } catch (cause) {
+    await end(child, exited, 'SIGKILL')
+    throw cause
+  }
+}
+
+function collectOutput(
+  child: ChildProcess,
+  onLog: ((line: string) => void) | undefined,
+): () => readonly string[] {
+  const last: string[] = []
+  const take = (chunk: Buffer): void => {
+    for (const line of chunk.toString().split('\n')) {
+      if (line.trim() === '') continue
+      last.push(line)
+      if (last.length > 20) last.shift()
+      onLog?.(line)
+    }
+  }
+  child.stdout?.on('data', take)
+  child.stderr?.on('data', take)
+  return () => last
+}
+
+function notStarted(message: string, output: () => readonly string[]): RelayerStartError {
+  return new RelayerStartError(message, {
+    metaMessages: output(),
+    remedy: 'See whether the port is free and the data folder can be written.',
+  })
+}
+
+/** workerd announces its sockets on the control pipe, one JSON object a line. */
+async function listeningPort(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+  output: () => readonly string[],
+): Promise<number> {
+  const pipe = child.stdio[3]
+  const announced = new Promise<number>((settle) => {
+    let text = ''
+    pipe?.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      const port = /"event":"listen","socket":"http","port":(\d+)/.exec(text)?.[1]
+      if (port !== undefined) settle(Number(port))
+    })
+  })
+  const port = await Promise.race([
+    announced,
+    exited.then(() => 'ended' as const),
+    delay(startTimeoutMs).then(() => 'late' as const),
+  ])
+  if (port === 'ended') throw notStarted('workerd ended before it was listening.', output)
+  if (port === 'late') throw notStarted('workerd is not listening in time.', output)
+  return port
+}
+
+async function untilHealthy(
+  url: string,
+  exited: Promise<unknown>,
+  output: () => readonly string[],
+): Promise<void> {
+  const deadline = Date.now() + startTimeoutMs
+  while (Date.now() < deadline) {
+    try {
+      const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) })
+      if (response.ok) return
+    } catch {
+      // Not yet.
+    }
+    const hasEnded = await Promise.race([exited.then(() => true), delay(20).then(() => false)])
+    if (hasEnded) break
+  }
+  throw notStarted('The relayer does not answer.', output)
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((settle) => {
+    setTimeout(settle, milliseconds).unref()
+  })
+}
+
+async function end(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+  signal: 'SIGTERM' | 'SIGKILL',
+): Promise<void> {
+  child.kill(signal)
+  const isOver = await Promise.race([
+    exited.then(() => true),
+    delay(stopTimeoutMs).then(() => false),
+  ])
+  if (isOver) return
+  child.kill('SIGKILL')
+  await exited
+}

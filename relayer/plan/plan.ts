@@ -1,0 +1,171 @@
+import { z } from 'zod'
+import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+import { zeroHash } from '#schemas/report.ts'
+
+/**
+ * Which contracts on which chains get which reports: the relayer's whole instruction, as a file that
+ * an operator writes and reviews.
+ */
+
+const bytes32 = z
+  .string()
+  .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes of lower-case hex')
+  .transform((text) => text as Hex)
+
+const address = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{40}$/, 'must be an address')
+  .transform((text) => text.toLowerCase() as Hex)
+
+const wei = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,38})$/, 'must be whole wei as decimal text')
+  .transform((text) => BigInt(text))
+
+const httpUrl = z.string().regex(/^https?:\/\/[^\s]+$/, 'must be an http or https URL')
+
+const chainId = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
+
+const chainSchema = z.strictObject({
+  chainId,
+  /** For people, on the status page. */
+  name: z.string().min(1).max(80).optional(),
+  /** In order of preference; with two or more, decisions about money are confirmed by a second. */
+  rpcUrls: z.array(httpUrl).min(1).max(8),
+  enclaveRegistry: address,
+  proofRegistry: address,
+  /** Blocks on top of and including the transaction's own before it counts as final. */
+  confirmations: z.number().int().min(1).max(10_000).optional(),
+  /** Above this fee nothing is signed; work is parked until the fee falls. */
+  maxFeePerGasWei: wei.optional(),
+  maxPriorityFeePerGasWei: wei.optional(),
+  /** Gas money that may be committed per UTC day. */
+  dailySpendWei: wei.optional(),
+  /** Transactions in flight at once. */
+  window: z.number().int().min(1).max(256).optional(),
+  /** How often the chain is looked at while something is in flight. */
+  pollMs: z.number().int().min(50).max(60_000).optional(),
+})
+
+const settlementSchema = z.strictObject({
+  chainId,
+  contract: address,
+  /** What it is, for people: `parametric-cover`, `carbon-credit`, `performance-escrow`. */
+  kind: z.string().min(1).max(80),
+  agreementId: z
+    .union([z.number().int().min(0).max(Number.MAX_SAFE_INTEGER), z.string().regex(/^\d{1,78}$/)])
+    .transform((value) => BigInt(value)),
+  subject: bytes32,
+  policyId: bytes32,
+  /** Set for a right: only reports made out to exactly this place match. */
+  exclusiveTo: bytes32.optional(),
+  label: z.string().min(1).max(200),
+})
+
+const planSchema = z.strictObject({
+  version: z.literal(1),
+  /** Base URL of the enclave worker. */
+  worker: httpUrl,
+  stream: bytes32,
+  /** How often the worker is asked for new batches when nobody wakes the feed. */
+  pollMs: z.number().int().min(50).max(3_600_000).optional(),
+  chains: z.array(chainSchema).min(1).max(64),
+  settlements: z.array(settlementSchema).max(100_000),
+})
+
+export type PlanChain = z.output<typeof chainSchema>
+export type PlanSettlement = z.output<typeof settlementSchema>
+export type SettlementPlan = z.output<typeof planSchema>
+/** The plan as it stands in its file. */
+export type SettlementPlanFile = z.input<typeof planSchema>
+
+/** Raised when a settlement plan cannot be carried out as it is written. */
+export class InvalidPlanError extends BaseError {
+  override readonly name = 'InvalidPlanError'
+}
+
+function assertUnique(values: readonly string[], field: string, what: string): void {
+  const seen = new Set<string>()
+  for (const [index, value] of values.entries()) {
+    if (seen.has(value)) {
+      throw new InvalidPlanError(`The plan names ${what} twice.`, {
+        field: `plan.${field}.${index}`,
+        metaMessages: [`Twice: ${value}`],
+        remedy: 'Keep one of the two.',
+      })
+    }
+    seen.add(value)
+  }
+}
+
+/**
+ * Reads a settlement plan.
+ *
+ * @throws {@link InvalidPlanError} that names the first field at fault
+ */
+export function decodePlan(value: unknown): SettlementPlan {
+  const result = planSchema.safeParse(value)
+  if (!result.success) {
+    const issue = result.error.issues[0]
+    throw new InvalidPlanError('The settlement plan is not well formed.', {
+      field: ['plan', ...(issue?.path ?? [])].join('.'),
+      metaMessages: issue === undefined ? [] : [`Problem: ${issue.message}`],
+      remedy: 'Compare the plan with docs/relayer.md, "The settlement plan".',
+    })
+  }
+  const plan = result.data
+  assertUnique(
+    plan.chains.map((chain) => String(chain.chainId)),
+    'chains',
+    'a chain',
+  )
+  assertUnique(
+    plan.settlements.map(
+      (item) =>
+        `${item.chainId}/${item.contract}/${item.agreementId}/${item.subject}/${item.policyId}`,
+    ),
+    'settlements',
+    'a settlement',
+  )
+  for (const [index, settlement] of plan.settlements.entries()) {
+    if (!plan.chains.some((chain) => chain.chainId === settlement.chainId)) {
+      throw new InvalidPlanError('A settlement is on a chain that the plan does not describe.', {
+        field: `plan.settlements.${index}.chainId`,
+        metaMessages: [
+          `Actual: ${settlement.chainId}`,
+          `Described: ${plan.chains.map((chain) => chain.chainId).join(', ')}`,
+        ],
+        remedy: 'Add the chain with its RPC addresses and registries, or drop the settlement.',
+      })
+    }
+  }
+  return plan
+}
+
+/** Reads a settlement plan from JSON text. @throws {@link InvalidPlanError} */
+export function decodePlanText(text: string): SettlementPlan {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new InvalidPlanError('The settlement plan is not JSON.', {
+      field: 'plan',
+      remedy: 'Write it as one JSON object.',
+      cause,
+    })
+  }
+  return decodePlan(value)
+}
+
+/** Whether a settlement wants a report: same subject, same policy, and the same place for a right. */
+export function wantsReport(
+  settlement: Pick<PlanSettlement, 'subject' | 'policyId' | 'exclusiveTo'>,
+  report: { readonly subject: Hex; readonly policyId: Hex; readonly exclusiveTo: Hex },
+): boolean {
+  return (
+    settlement.subject === report.subject &&
+    settlement.policyId === report.policyId &&
+    (settlement.exclusiveTo ?? zeroHash) === report.exclusiveTo
+  )
+}

@@ -1,0 +1,215 @@
+import type { Abi } from 'viem'
+import type { Hex } from '#schemas/bytes.ts'
+import { type CheckContext, checkJobs } from '../chain/check.ts'
+import { lookAtChain } from '../chain/look.ts'
+import { type EndpointHealth, type Rpc, ChainUnreachableError } from '../chain/rpc.ts'
+import { MalformedAnswerError } from '../chain/words.ts'
+import { advance } from '../lane/advance.ts'
+import type {
+  LaneCommand,
+  LaneEvent,
+  OfferResult,
+  OperatorRequest,
+  SignedTransaction,
+} from '../lane/events.ts'
+import { type Job, jobId } from '../lane/job.ts'
+import { type Lane, type LanePolicy, createLane } from '../lane/lane.ts'
+import type { Alarm, Now, TransactionSigner } from '../ports.ts'
+import type { LaneStore } from './laneStore.ts'
+
+export type LaneWorld = {
+  readonly store: LaneStore
+  readonly alarm: Alarm
+  readonly now: Now
+  readonly rpc: Rpc
+  readonly signer: TransactionSigner
+  readonly policy: LanePolicy
+  readonly enclaveRegistry: Hex
+  readonly proofRegistry: Hex
+  readonly prepareRegistration: CheckContext['prepareRegistration']
+  /** Errors that the contracts of this chain can raise. */
+  readonly contractErrors: Abi
+}
+
+export type LaneRuntime = {
+  /** Queues jobs durably; those that are known already are left alone. */
+  enqueue(jobs: readonly Job[]): Promise<{ readonly added: number }>
+  /** One turn: look, decide, act. Never throws; what went wrong is in the lane's state. */
+  turn(): Promise<void>
+  operate(request: OperatorRequest): Promise<void>
+  lane(): Lane
+  endpoints(): readonly EndpointHealth[]
+}
+
+/** Delay of the next turn after one that broke off for a reason nobody foresaw. */
+const afterFaultMs = 5_000
+
+function shortReason(cause: unknown): string {
+  if (cause instanceof ChainUnreachableError || cause instanceof MalformedAnswerError) {
+    return cause.shortMessage
+  }
+  // Foreign messages may quote addresses with keys in them; their class says enough.
+  return cause instanceof Error ? `Unexpected ${cause.name}.` : 'Unexpected failure.'
+}
+
+/**
+ * Carries out what the pure lane decides. Whatever a command leans on is durable before the command is
+ * touched, so that a process may die at any point: the next turn starts from the stored state and the
+ * chain's.
+ */
+export function createLaneRuntime(world: LaneWorld): LaneRuntime {
+  const { store, alarm, now, rpc, signer, policy } = world
+  let lane: Lane = store.load(policy) ?? createLane(policy)
+  let isTurning = false
+  let isWokenAgain = false
+
+  async function apply(event: LaneEvent): Promise<readonly LaneCommand[]> {
+    const step = advance(lane, event)
+    store.save(lane, step.lane)
+    const isMoved = step.lane.wakeAtMs !== lane.wakeAtMs
+    lane = step.lane
+    if (isMoved && lane.wakeAtMs !== undefined) await alarm.set(lane.wakeAtMs)
+    return step.commands
+  }
+
+  async function carryOut(command: LaneCommand): Promise<LaneEvent> {
+    switch (command.kind) {
+      case 'look':
+        try {
+          const observation = await lookAtChain(rpc, policy.sender, command.hashes)
+          return { kind: 'observed', nowMs: now(), observation }
+        } catch (cause) {
+          return { kind: 'lookFailed', nowMs: now(), reason: shortReason(cause) }
+        }
+      case 'load': {
+        const { jobs, nextDueMs } = store.due(now(), command.limit)
+        return {
+          kind: 'loaded',
+          nowMs: now(),
+          jobs,
+          ...(nextDueMs === undefined ? {} : { nextDueMs }),
+        }
+      }
+      case 'check':
+        return check(command.jobs)
+      case 'sign':
+        try {
+          const transactions: SignedTransaction[] = []
+          for (const request of command.requests) {
+            const { hash, raw } = await signer.sign({
+              chainId: policy.chainId,
+              nonce: request.nonce,
+              to: request.call.to,
+              data: request.call.data,
+              gasLimit: request.gasLimit,
+              ...request.fees,
+            })
+            transactions.push({ ...request, hash, raw })
+          }
+          return { kind: 'signed', nowMs: now(), transactions }
+        } catch {
+          const reason = 'The signer did not sign.'
+          return { kind: 'signingFailed', nowMs: now(), reason }
+        }
+      case 'offer':
+        return { kind: 'offered', nowMs: now(), results: await offer(command.transactions) }
+    }
+  }
+
+  async function check(jobs: readonly Job[]): Promise<LaneEvent> {
+    try {
+      const results = await checkJobs(
+        {
+          rpc,
+          sender: policy.sender,
+          enclaveRegistry: world.enclaveRegistry,
+          proofRegistry: world.proofRegistry,
+          prepareRegistration: world.prepareRegistration,
+          registrationOf: (stream, registered) =>
+            store.job(jobId({ kind: 'register', stream, signer: registered })),
+        },
+        jobs,
+        world.contractErrors,
+      )
+      return { kind: 'checked', nowMs: now(), results }
+    } catch (cause) {
+      const reason = shortReason(cause)
+      const results = jobs.map((job) => ({ jobId: job.id, outcome: 'unknown' as const, reason }))
+      return { kind: 'checked', nowMs: now(), results }
+    }
+  }
+
+  async function offer(
+    transactions: readonly { readonly nonce: number; readonly hash: Hex; readonly raw: Hex }[],
+  ): Promise<OfferResult[]> {
+    try {
+      const answers = await rpc.ask(
+        transactions.map(({ raw }) => ({ method: 'eth_sendRawTransaction', params: [raw] })),
+      )
+      return transactions.map(({ nonce, hash }, index) => {
+        const answer = answers[index]
+        if (answer === undefined) return { nonce, hash, outcome: 'unknown' }
+        if (answer.ok) return { nonce, hash, outcome: 'taken' }
+        const isKnown = /already known|already imported|known transaction/i.test(answer.message)
+        if (isKnown) return { nonce, hash, outcome: 'taken' }
+        return { nonce, hash, outcome: 'refused', reason: answer.message }
+      })
+    } catch (cause) {
+      // The answer is lost, the transaction may not be: only a later look tells.
+      const reason = shortReason(cause)
+      return transactions.map(({ nonce, hash }) => ({ nonce, hash, outcome: 'unknown', reason }))
+    }
+  }
+
+  async function run(first: LaneEvent): Promise<void> {
+    const pending: LaneCommand[] = [...(await apply(first))]
+    for (let command = pending.shift(); command !== undefined; command = pending.shift()) {
+      pending.push(...(await apply(await carryOut(command))))
+    }
+  }
+
+  return {
+    async enqueue(jobs) {
+      const added = store.add(jobs)
+      if (added > 0) {
+        isWokenAgain = true
+        await alarm.set(now())
+      }
+      return { added }
+    },
+
+    async turn() {
+      if (isTurning) {
+        isWokenAgain = true
+        return
+      }
+      isTurning = true
+      isWokenAgain = false
+      try {
+        await run({ kind: 'woken', nowMs: now() })
+      } catch {
+        await alarm.set(now() + afterFaultMs)
+      } finally {
+        isTurning = false
+      }
+      if (isWokenAgain) await alarm.set(now())
+    },
+
+    async operate(request) {
+      if (request.action === 'retry' || request.action === 'quarantine') {
+        const stored = store.job(request.jobId)
+        if (stored !== undefined && !lane.jobs.has(stored.id)) {
+          const released =
+            request.action === 'retry' && stored.stage === 'quarantined'
+              ? { ...stored, stage: 'queued' as const }
+              : stored
+          lane = { ...lane, jobs: new Map(lane.jobs).set(released.id, released) }
+        }
+      }
+      await apply({ kind: 'operator', nowMs: now(), request })
+    },
+
+    lane: () => lane,
+    endpoints: () => rpc.health(),
+  }
+}
