@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Bytecraft} from "./Bytecraft.sol";
+import {Der} from "./Der.sol";
+import {X509} from "./X509.sol";
+
+/// @title Crl
+/// @notice Reads complete X.509 revocation lists of version 2, as `verifier/x509/crl.ts` does.
+/// @dev RFC 5280 §5.1. nextUpdate is demanded: a list that never ends could be withheld for ever.
+library Crl {
+    using Der for Der.Reader;
+
+    struct RevocationList {
+        bytes32 issuer;
+        uint40 thisUpdate;
+        uint40 nextUpdate;
+        bytes32 r;
+        bytes32 s;
+        bytes32 digest;
+        /// @dev Serial numbers as 20 big-endian bytes each, in the order of the list.
+        bytes serials;
+    }
+
+    uint256 private constant MAXIMUM_BYTES = 65_535;
+    /// @dev 2.5.29.20 and 2.5.29.35; other extensions would make the list partial or a delta.
+    uint256 private constant CRL_NUMBER = 0x551d14;
+    uint256 private constant AUTHORITY_KEY_IDENTIFIER = 0x551d23;
+
+    function parse(
+        bytes calldata der,
+        bytes4 refusal
+    ) internal pure returns (RevocationList memory list) {
+        Der.Reader memory reader = Der.over(der, refusal);
+        if (der.length > MAXIMUM_BYTES) reader.fail();
+        uint256 outer = reader.enter(der, Der.SEQUENCE);
+        (uint256 signedStart, uint256 signedEnd) = reader.readWhole(der, Der.SEQUENCE);
+        X509.expectAlgorithm(reader, der);
+        (list.r, list.s) = X509.readSignature(reader, der);
+        reader.leave(outer);
+        list.digest = sha256(der[signedStart:signedEnd]);
+
+        reader.at = signedStart;
+        reader.end = signedEnd;
+        outer = reader.enter(der, Der.SEQUENCE);
+        (uint256 version,) = reader.readUnsigned(der, Der.INTEGER, 6);
+        if (version != 1) reader.fail();
+        X509.expectAlgorithm(reader, der);
+        (uint256 issuerStart, uint256 issuerEnd) = reader.readWhole(der, Der.SEQUENCE);
+        list.issuer = Bytecraft.keccak(der, issuerStart, issuerEnd);
+        list.thisUpdate = reader.readTime(der);
+        list.nextUpdate = reader.readTime(der);
+        if (reader.nextIs(der, Der.SEQUENCE)) list.serials = _readEntries(reader, der);
+        uint256 frame = reader.enter(der, 0xa0);
+        uint256 extensions = reader.enter(der, Der.SEQUENCE);
+        _readExtensions(reader, der);
+        reader.leave(extensions);
+        reader.leave(frame);
+        reader.leave(outer);
+    }
+
+    /// @dev Reason codes bear on nothing here: every listed serial is revoked, "on hold" included.
+    function _readEntries(
+        Der.Reader memory reader,
+        bytes calldata der
+    ) private pure returns (bytes memory serials) {
+        uint256 outer = reader.enter(der, Der.SEQUENCE);
+        // DER leaves an empty list out altogether.
+        if (reader.isDone()) reader.fail();
+        // The shortest entry takes 20 bytes: tags and lengths 6, serial 1, time 13.
+        // 32 more because a serial is written as a whole word.
+        serials = new bytes((reader.end - reader.at) / 20 * 20 + 32);
+        uint256 count;
+        while (!reader.isDone()) {
+            uint256 afterEntry = reader.enter(der, Der.SEQUENCE);
+            uint256 serial = X509.readSerial(reader, der);
+            reader.readTime(der);
+            if (reader.nextIs(der, Der.SEQUENCE)) reader.read(der, Der.SEQUENCE);
+            reader.leave(afterEntry);
+            Bytecraft.putSerial(serials, count, serial);
+            ++count;
+        }
+        Bytecraft.truncate(serials, count * 20);
+        reader.leave(outer);
+    }
+
+    function _readExtensions(Der.Reader memory reader, bytes calldata der) private pure {
+        uint256 seen;
+        while (!reader.isDone()) {
+            X509.Extension memory extension = X509.readExtension(reader, der);
+            if (extension.isCritical || extension.oidEnd - extension.oidStart != 3) reader.fail();
+            uint256 oid = uint256(Bytecraft.wordAt(der, extension.oidStart)) >> 232;
+            uint256 bit = oid == CRL_NUMBER ? 1 : oid == AUTHORITY_KEY_IDENTIFIER ? 2 : 0;
+            if (bit == 0 || seen & bit != 0) reader.fail();
+            seen |= bit;
+        }
+    }
+}

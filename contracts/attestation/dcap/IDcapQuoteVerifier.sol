@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IQuoteVerifier} from "../IQuoteVerifier.sol";
+import {ICollateralStore} from "./ICollateralStore.sol";
+
+/// @title IDcapQuoteVerifier
+/// @notice Verifies TDX quotes as Intel's library does, on chain and in full.
+///
+/// Errors are named after the rules of `verifier/appraisal/rules.ts`, behind the contract's name, and
+/// raised in their order; those about collateral are {ICollateralStore}'s and pass through.
+interface IDcapQuoteVerifier is IQuoteVerifier {
+    /// @notice What a PCK certificate says, once it has been verified.
+    /// @param x Public key.
+    /// @param y Public key.
+    /// @param issuer Keccak-256 of the authority's DER name.
+    /// @param serial Serial number.
+    /// @param notBefore Unix second from which the certificate is valid.
+    /// @param notAfter Unix second until which it is valid.
+    /// @param ppid Platform provisioning id.
+    /// @param componentSvns SVNs of the 16 TCB components.
+    /// @param pceSvn SVN of the provisioning certification enclave.
+    /// @param pceId Id of the provisioning certification enclave.
+    /// @param fmspc Family of platforms.
+    struct PckFacts {
+        bytes32 x;
+        bytes32 y;
+        bytes32 issuer;
+        uint160 serial;
+        uint40 notBefore;
+        uint40 notAfter;
+        bytes16 ppid;
+        bytes16 componentSvns;
+        uint16 pceSvn;
+        bytes2 pceId;
+        bytes6 fmspc;
+    }
+
+    /// @notice A PCK certificate was verified; evidence may carry its facts instead of its DER.
+    event PckRemembered(bytes32 indexed key, bytes16 indexed ppid, bytes6 indexed fmspc);
+
+    // --- format -------------------------------------------------------------------------------------
+    error DcapQuoteVerifierQuoteTooLarge(uint256 length);
+    error DcapQuoteVerifierQuoteTruncated(uint256 length, uint256 needed);
+    error DcapQuoteVerifierQuoteVersionUnsupported(uint256 version);
+    error DcapQuoteVerifierAttestationKeyTypeUnsupported(uint256 keyType);
+    error DcapQuoteVerifierTeeTypeUnsupported(uint256 teeType);
+    error DcapQuoteVerifierQuoteBodyUnsupported(uint256 bodyType, uint256 size);
+    /// @param at Offset of the part that reaches beyond the evidence, or of an unknown form.
+    error DcapQuoteVerifierAuthDataMalformed(uint256 at);
+
+    // --- genuineness --------------------------------------------------------------------------------
+    error DcapQuoteVerifierQeVendorUnknown(bytes16 vendorId);
+    error DcapQuoteVerifierPckMalformed(uint256 at);
+    /// @param commonName Keccak-256 of the common name found.
+    error DcapQuoteVerifierPckNameMismatch(bytes32 commonName);
+    /// @notice The certificate names an authority that the collateral store does not hold: a foreign
+    /// one, or upload its certificate and revocation list.
+    error DcapQuoteVerifierPckIssuerMismatch(bytes32 issuer);
+    error DcapQuoteVerifierPckUsageInvalid(uint256 keyUsage);
+    error DcapQuoteVerifierPckSignatureInvalid(uint256 serial);
+    error DcapQuoteVerifierPckNotYetValid(uint40 notBefore);
+    error DcapQuoteVerifierPckExpired(uint40 notAfter);
+    error DcapQuoteVerifierPckRevoked(uint256 serial);
+    error DcapQuoteVerifierPckExtensionMalformed(uint256 at);
+    /// @notice The facts were never verified under this authority's key: call {rememberPck} first.
+    error DcapQuoteVerifierPckNotRemembered(bytes32 key);
+    error DcapQuoteVerifierPceIdMismatch(bytes6 fmspc, bytes2 platform, bytes2 collateral);
+    error DcapQuoteVerifierQeReportSignatureInvalid();
+    error DcapQuoteVerifierAttestationKeyNotBound(bytes32 bound, bytes32 actual);
+    error DcapQuoteVerifierAttestationKeyInvalid();
+    error DcapQuoteVerifierQuoteSignatureInvalid();
+    error DcapQuoteVerifierQeMrSignerMismatch(bytes32 actual, bytes32 expected);
+    error DcapQuoteVerifierQeIsvProdIdMismatch(uint256 actual, uint256 expected);
+    error DcapQuoteVerifierQeMiscSelectMismatch(bytes4 actual, bytes4 expected);
+    error DcapQuoteVerifierQeAttributesMismatch(bytes16 actual, bytes16 expected);
+    error DcapQuoteVerifierQeDebug(bytes16 attributes);
+
+    // --- TCB ----------------------------------------------------------------------------------------
+    error DcapQuoteVerifierTdDebug(bytes8 attributes);
+    error DcapQuoteVerifierTdAttributesReserved(bytes8 attributes);
+    error DcapQuoteVerifierTdSeptVeDisableClear(bytes8 attributes);
+    /// @notice The TCB info names no such module: upload newer TCB info.
+    error DcapQuoteVerifierTdxModuleUnknown(bytes6 fmspc, uint32 evaluationNumber, uint256 version);
+    error DcapQuoteVerifierTdxModuleSignerMismatch(bytes6 fmspc, uint32 evaluationNumber);
+    error DcapQuoteVerifierTdxModuleAttributesMismatch(bytes8 actual, bytes8 expected);
+    /// @notice The platform is below every level: update it and provision it again.
+    error DcapQuoteVerifierTcbLevelNotFound(
+        bytes6 fmspc, uint32 evaluationNumber, bytes32 svns, uint16 pceSvn
+    );
+    error DcapQuoteVerifierTdxModuleTcbLevelNotFound(
+        bytes6 fmspc, uint32 evaluationNumber, uint256 isvSvn
+    );
+    error DcapQuoteVerifierQeTcbLevelNotFound(
+        bytes6 fmspc, uint32 evaluationNumber, uint256 isvSvn
+    );
+    error DcapQuoteVerifierTcbRevoked(bytes6 fmspc, uint32 evaluationNumber);
+
+    // --- policy that holds for every deployment -----------------------------------------------------
+    /// @notice A migration or other service TD is bound to this one.
+    error DcapQuoteVerifierServiceTdNotAllowed();
+
+    /// @notice Where collateral comes from.
+    function collateralStore() external view returns (ICollateralStore);
+
+    /// @notice Whether facts with this key were verified, see {rememberPck}.
+    function isRemembered(bytes32 key) external view returns (bool);
+
+    /// @notice Verifies a PCK certificate once, so that renewals carry 168 bytes of facts instead of
+    /// 1.3 kB of DER and save its signature. Validity and revocation are looked at again every time.
+    /// @param der The certificate.
+    /// @return key Keccak-256 of the authority's key and the packed facts.
+    function rememberPck(bytes calldata der) external returns (bytes32 key);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Bytecraft} from "./Bytecraft.sol";
+
+/// @title TdxQuote
+/// @notice Where the fields of a packed TDX quote stand.
+/// @dev Intel TDX DCAP Quoting Library API, appendix A.3; Intel TDX Module ABI, TDREPORT_STRUCT. All
+/// integers are little-endian. Evidence is what a contract needs of a quote, in the quote's own order:
+///
+/// | part                    | bytes                                           |
+/// |-------------------------|-------------------------------------------------|
+/// | header                  | 48                                              |
+/// | body descriptor         | 6, version 5 only: type 2 ‖ size 4              |
+/// | body                    | 584 (TD 1.0) or 648 (TD 1.5)                    |
+/// | signature               | 64, over all of the above                       |
+/// | attestation key         | 64                                              |
+/// | QE report               | 384                                             |
+/// | QE report signature     | 64                                              |
+/// | QE authentication data  | 2 + its length                                  |
+/// | form                    | 1: 0 certificate, 1 facts of a remembered one   |
+/// | PCK certificate         | DER, or 168 bytes of facts, to the end          |
+///
+/// Length fields, PEM and padding of a quote carry nothing that is not verified otherwise; whoever
+/// packs it leaves them out.
+library TdxQuote {
+    /// @dev Offsets into the evidence.
+    struct Layout {
+        uint256 body;
+        uint256 signedEnd;
+        uint256 attestationKey;
+        uint256 qeReport;
+        uint256 qeSignature;
+        uint256 qeAuth;
+        uint256 qeAuthEnd;
+        bool isTd15;
+    }
+
+    uint256 internal constant TEE_TCB_SVN = 0;
+    uint256 internal constant MR_SIGNER_SEAM = 64;
+    uint256 internal constant SEAM_ATTRIBUTES = 112;
+    uint256 internal constant TD_ATTRIBUTES = 120;
+    uint256 internal constant XFAM = 128;
+    uint256 internal constant MR_TD = 136;
+    uint256 internal constant MR_CONFIG_ID = 184;
+    uint256 internal constant RTMR0 = 328;
+    uint256 internal constant REPORT_DATA = 520;
+    uint256 internal constant MR_SERVICE_TD = 600;
+    uint256 internal constant TD10_LENGTH = 584;
+    uint256 internal constant TD15_LENGTH = 648;
+
+    uint256 internal constant QE_MISC_SELECT = 16;
+    uint256 internal constant QE_ATTRIBUTES = 48;
+    uint256 internal constant QE_MR_SIGNER = 128;
+    uint256 internal constant QE_ISV_PROD_ID = 256;
+    uint256 internal constant QE_ISV_SVN = 258;
+    uint256 internal constant QE_REPORT_DATA = 320;
+    uint256 internal constant QE_REPORT_LENGTH = 384;
+
+    /// @dev Real quotes measure 4.6 to 5.1 kB with their chains.
+    uint256 internal constant MAXIMUM_BYTES = 16_384;
+
+    /// @notice 939a7233-f79c-4ca9-940a-0db3957f0607, Intel's quoting enclaves.
+    bytes16 internal constant INTEL_QE_VENDOR_ID = 0x939a7233f79c4ca9940a0db3957f0607;
+}
