@@ -1,0 +1,181 @@
+import { type Context, Hono } from 'hono'
+import { type Hex, fromHex } from '#schemas/bytes.ts'
+import { packMediaType, packSequenceMediaType } from '#schemas/pack/packProfile.ts'
+import { writeMessage } from '#schemas/workerApi.ts'
+import type { Attestations } from '../../attest/attestations.ts'
+import type { BatchReader } from '../../batches/batchReader.ts'
+import type { Ingest } from '../../ingest/ingest.ts'
+import type { Log } from '../../ports.ts'
+import { InvalidRequestError, NotFoundError, UnsupportedMediaError, problemOf } from './problem.ts'
+
+export type Health = {
+  readonly status: 'ok' | 'held' | 'failed'
+  readonly reason?: string
+  readonly stream: Hex
+  readonly signer: Hex
+  readonly head: bigint
+  readonly devices: number
+  readonly unbatchedPacks: number
+}
+
+export type AppParts = {
+  readonly ingest: Ingest
+  readonly batches: BatchReader
+  readonly attestations: Attestations
+  readonly anchorChainId: bigint
+  readonly health: () => Health
+  readonly log: Log
+}
+
+const maxPageBatches = 100
+
+function json(context: Context, body: unknown, status = 200): Response {
+  return context.newResponse(writeMessage(body), status as 200, {
+    'Content-Type': 'application/json',
+  })
+}
+
+/** A parameter that is an unsigned integer in decimal. */
+function integerParameter(text: string | undefined, name: string, fallback: bigint): bigint {
+  if (text === undefined) return fallback
+  if (!/^(0|[1-9]\d{0,18})$/.test(text)) {
+    throw new InvalidRequestError(`${name} is not an unsigned decimal integer.`, { field: name })
+  }
+  return BigInt(text)
+}
+
+function hexParameter(text: string, name: string, bytes: number): Hex {
+  fromHex(text, name, bytes)
+  return (text.startsWith('0x') ? text : `0x${text}`).toLowerCase() as Hex
+}
+
+const packTypes = new Set([
+  packSequenceMediaType,
+  packMediaType.split(';')[0] ?? '',
+  'application/cose',
+])
+
+/** Reads a body that does not say how long it is, up to the limit that was reserved for it. */
+async function readBounded(context: Context, ingest: Ingest): Promise<Uint8Array> {
+  const stream = context.req.raw.body
+  if (stream === null) return new Uint8Array()
+  const chunks: Uint8Array[] = []
+  const releases: (() => void)[] = []
+  let length = 0
+  try {
+    for await (const chunk of stream) {
+      length += chunk.length
+      releases.push(ingest.reserve(chunk.length))
+      if (length > ingest.limits.maxBodyBytes) ingest.reserve(length)
+      chunks.push(chunk)
+    }
+  } finally {
+    for (const release of releases) release()
+  }
+  const body = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk, at)
+    at += chunk.length
+  }
+  return body
+}
+
+/** The worker's door: it reads requests, asks the core, and writes answers. It decides nothing. */
+export function createApp(parts: AppParts): Hono {
+  const { ingest, batches, attestations } = parts
+  const app = new Hono()
+
+  app.onError((error, context) => {
+    const problem = problemOf(error)
+    if (problem.status >= 500 && problem.status !== 503 && problem.status !== 507) {
+      parts.log('error', 'request failed', { path: context.req.path, error: String(error) })
+    }
+    const response = json(context, problem.body, problem.status)
+    if (problem.retryAfterSeconds !== undefined) {
+      response.headers.set('Retry-After', String(problem.retryAfterSeconds))
+    }
+    return response
+  })
+  app.notFound((context) =>
+    json(
+      context,
+      problemOf(
+        new NotFoundError('Nothing answers under this path.', {
+          field: 'path',
+          remedy: 'See /v1/openapi.json for what there is.',
+        }),
+      ).body,
+      404,
+    ),
+  )
+
+  app.post('/v1/packs', async (context) => {
+    const type = (context.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
+    if (type === undefined || !packTypes.has(type)) {
+      throw new UnsupportedMediaError('Packs are sent as a CBOR sequence.', {
+        field: 'Content-Type',
+        metaMessages: [`Actual: ${type ?? ''}`],
+        remedy: `Use ${packSequenceMediaType}, or ${packMediaType} for one pack.`,
+      })
+    }
+    const length = context.req.header('content-length')
+    if (length === undefined) {
+      const body = await readBounded(context, ingest)
+      const release = ingest.reserve(body.length)
+      try {
+        return json(context, await ingest.submit(body))
+      } finally {
+        release()
+      }
+    }
+    const release = ingest.reserve(Number(integerParameter(length, 'Content-Length', 0n)))
+    try {
+      return json(context, await ingest.submit(new Uint8Array(await context.req.arrayBuffer())))
+    } finally {
+      release()
+    }
+  })
+
+  app.get('/v1/batches', async (context) => {
+    const after = integerParameter(context.req.query('after'), 'after', 0n)
+    const limit = integerParameter(context.req.query('limit'), 'limit', 20n)
+    if (limit < 1n || limit > BigInt(maxPageBatches)) {
+      throw new InvalidRequestError(`limit must be from 1 to ${maxPageBatches}.`, {
+        field: 'limit',
+      })
+    }
+    return context.newResponse(await batches.pageText(after, Number(limit)), 200, {
+      'Content-Type': 'application/json',
+    })
+  })
+
+  app.get('/v1/attestation', async (context) => {
+    const chainId = integerParameter(context.req.query('chain'), 'chain', parts.anchorChainId)
+    const signer = context.req.query('signer')
+    const nonce = context.req.query('nonce')
+    if (signer !== undefined) {
+      if (nonce !== undefined) {
+        throw new InvalidRequestError('A nonce can only be answered by the keys of this boot.', {
+          field: 'nonce',
+          remedy: 'Leave signer or nonce out.',
+        })
+      }
+      return json(context, await attestations.stored(chainId, hexParameter(signer, 'signer', 20)))
+    }
+    return json(
+      context,
+      await attestations.current(
+        chainId,
+        nonce === undefined ? undefined : hexParameter(nonce, 'nonce', 32),
+      ),
+    )
+  })
+
+  app.get('/healthz', (context) => {
+    const health = parts.health()
+    return json(context, health, health.status === 'failed' ? 503 : 200)
+  })
+
+  return app
+}

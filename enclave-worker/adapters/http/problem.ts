@@ -1,0 +1,71 @@
+import { BaseError } from '#schemas/errors.ts'
+import { BodyRefusedError } from '../../ingest/verifyPool.ts'
+import { type Refusal, refusalOf } from '../../ingest/refusals.ts'
+
+/** HTTP status of each error that a caller can meet; anything else is ours and says nothing. */
+const statusOf: Readonly<Record<string, number>> = {
+  BodyRefusedError: 400,
+  InvalidRequestError: 400,
+  InvalidHexError: 400,
+  UnauthorizedError: 401,
+  ForbiddenError: 403,
+  NotFoundError: 404,
+  UnknownAttestationError: 404,
+  UnknownBatchError: 404,
+  BodyTooLargeError: 413,
+  UnsupportedMediaError: 415,
+  RateLimitedError: 429,
+  CheckingThreadLostError: 503,
+  ChainUnreachableError: 503,
+  GuestAgentError: 503,
+  LedgerFailedError: 503,
+  NotAttestedYetError: 503,
+  SigningHeldError: 503,
+  StorageFullError: 507,
+}
+
+/** Raised for a request whose parameters are not what the call takes. */
+export class InvalidRequestError extends BaseError {
+  override readonly name = 'InvalidRequestError'
+}
+
+/** Raised for a path, subject or batch that is not there. */
+export class NotFoundError extends BaseError {
+  override readonly name = 'NotFoundError'
+}
+
+/** Raised for a body of another media type. */
+export class UnsupportedMediaError extends BaseError {
+  override readonly name = 'UnsupportedMediaError'
+}
+
+export type Problem = {
+  readonly status: number
+  readonly retryAfterSeconds: number | undefined
+  readonly body: { readonly error: Refusal }
+}
+
+/** What a caller is told about an error: name, field and remedy of ours, nothing of others. */
+export function problemOf(error: unknown): Problem {
+  const refusal = error instanceof BodyRefusedError ? error.refusal : refusalOf(error)
+  const status = error instanceof BaseError ? (statusOf[error.name] ?? 500) : 500
+  const wait =
+    error instanceof BaseError && 'retryAfterSeconds' in error
+      ? Number(error.retryAfterSeconds)
+      : undefined
+  return {
+    status,
+    retryAfterSeconds: wait ?? (status === 429 || status === 503 || status === 507 ? 1 : undefined),
+    body: {
+      error:
+        status === 500
+          ? {
+              name: 'InternalError',
+              message: 'The worker could not answer.',
+              remedy: 'Try again; tell the operator when it happens again.',
+              retryable: true,
+            }
+          : refusal,
+    },
+  }
+}

@@ -1,0 +1,142 @@
+import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+import { type Attestation, attestationSchema, readMessage } from '#schemas/workerApi.ts'
+import type { RegistryTarget } from '../config.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { decodeRecord, encodeJsonRecord } from '../ledger/records.ts'
+import type { BlockSource, GuestAgent, Log } from '../ports.ts'
+import type { WorkerState } from '../state/workerState.ts'
+import { type AttestationTarget, attestBoot } from './attestBoot.ts'
+import type { BootKeys } from './bootKeys.ts'
+
+/** Raised when nothing is attested for that chain or signer. */
+export class UnknownAttestationError extends BaseError {
+  override readonly name = 'UnknownAttestationError'
+}
+
+/** Raised until the platform has vouched for this boot's keys. */
+export class NotAttestedYetError extends BaseError {
+  override readonly name = 'NotAttestedYetError'
+  override readonly retryable = true
+}
+
+export type Attestations = {
+  /** Tries every registry that is not attested yet; failures are logged and tried again later. */
+  attestMissing(): Promise<void>
+  isAttested(chainId: bigint): boolean
+  /** The attestation for a registry: of this boot, renewed when its block has grown old. */
+  current(chainId: bigint, nonce?: Hex): Promise<Attestation>
+  /** A stored one, of this or an earlier boot. */
+  stored(chainId: bigint, signer: Hex): Promise<Attestation>
+}
+
+export function attestationKey(signer: Hex, chainId: bigint): string {
+  return `${signer}/${chainId}`
+}
+
+/** BLOCKHASH reaches back 256 blocks; renewing at a quarter leaves a relayer time to land. */
+const renewAfterBlocks = 64n
+/** However fast blocks come, quotes are not made more often than this. */
+const renewAfterMs = 10_000
+
+export function createAttestations(parts: {
+  readonly keys: BootKeys
+  readonly stream: Hex
+  readonly release: Hex
+  readonly registries: readonly RegistryTarget[]
+  readonly blocks: ReadonlyMap<bigint, BlockSource>
+  readonly agent: GuestAgent
+  readonly ledger: Ledger
+  readonly state: WorkerState
+  readonly log: Log
+  readonly nowMs: () => number
+}): Attestations {
+  const { keys, ledger, state, log } = parts
+  const current = new Map<bigint, { attestation: Attestation; madeMs: number }>()
+  const making = new Map<bigint, Promise<Attestation>>()
+
+  function sourcesOf(chainId: bigint): { target: AttestationTarget; blocks: BlockSource } {
+    const registry = parts.registries.find((entry) => entry.chainId === chainId)
+    const blocks = parts.blocks.get(chainId)
+    if (registry === undefined || blocks === undefined) {
+      throw new UnknownAttestationError(`No registry on chain ${chainId} is configured.`, {
+        field: 'chain',
+        metaMessages: [`Configured: ${parts.registries.map((entry) => entry.chainId).join(', ')}`],
+      })
+    }
+    const { stream, release } = parts
+    return { target: { stream, release, chainId, registry: registry.registry }, blocks }
+  }
+
+  async function make(chainId: bigint): Promise<Attestation> {
+    const { target, blocks } = sourcesOf(chainId)
+    const attestation = await attestBoot(keys, target, { blocks, agent: parts.agent })
+    const position = ledger.append(encodeJsonRecord('attestation', attestation))
+    // Durable before it is served: a batch by a signer that nobody can look up would be stuck.
+    await ledger.commit()
+    state.attestations.set(attestationKey(keys.signer, chainId), position)
+    current.set(chainId, { attestation, madeMs: parts.nowMs() })
+    log('info', 'attested', { chainId, signer: keys.signer, blockNumber: attestation.blockNumber })
+    return attestation
+  }
+
+  function makeOnce(chainId: bigint): Promise<Attestation> {
+    const known = making.get(chainId)
+    if (known !== undefined) return known
+    const made = make(chainId).finally(() => making.delete(chainId))
+    making.set(chainId, made)
+    return made
+  }
+
+  return {
+    async attestMissing() {
+      await Promise.all(
+        parts.registries
+          .filter(({ chainId }) => !current.has(chainId))
+          .map(async ({ chainId }) => {
+            try {
+              await makeOnce(chainId)
+            } catch (error) {
+              log('warn', 'attestation failed', {
+                chainId,
+                error: error instanceof BaseError ? error.shortMessage : String(error),
+              })
+            }
+          }),
+      )
+    },
+    isAttested: (chainId) => current.has(chainId),
+    async current(chainId, nonce) {
+      const { target, blocks } = sourcesOf(chainId)
+      if (nonce !== undefined)
+        return attestBoot(keys, target, { blocks, agent: parts.agent }, nonce)
+      const known = current.get(chainId)
+      if (known === undefined) return makeOnce(chainId)
+      if (parts.nowMs() - known.madeMs < renewAfterMs) return known.attestation
+      try {
+        const { number } = await blocks.latest()
+        if (number < known.attestation.blockNumber + renewAfterBlocks) return known.attestation
+        return await makeOnce(chainId)
+      } catch (error) {
+        // An attestation that is a little old is better than none while a node is away.
+        log('warn', 'renewal failed', { chainId, error: String(error) })
+        return known.attestation
+      }
+    },
+    async stored(chainId, signer) {
+      if (signer === keys.signer && current.has(chainId)) return this.current(chainId)
+      const position = state.attestations.get(attestationKey(signer, chainId))
+      if (position === undefined) {
+        throw new UnknownAttestationError(
+          `${signer} has no attestation for chain ${chainId} here.`,
+          {
+            field: 'signer',
+          },
+        )
+      }
+      const record = decodeRecord(await ledger.read(position))
+      if (record.kind !== 'attestation') throw new UnknownAttestationError('Not an attestation.')
+      return readMessage(attestationSchema, record.json, 'attestation')
+    },
+  }
+}

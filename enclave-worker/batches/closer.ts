@@ -1,0 +1,250 @@
+import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+import type { PairHasher } from '#schemas/merkle/orderedTree.ts'
+import { zeroHash } from '#schemas/report.ts'
+import type { ProvenReport, SignedBatch } from '#schemas/workerApi.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { decodeRecord, encodeJsonRecord } from '../ledger/records.ts'
+import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
+import { type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
+import type { Assignment } from '../windows/assignment.ts'
+import { composeBatch, reportPath } from './composeBatch.ts'
+import { composeRoster } from './composeRoster.ts'
+import { type DuePeriod, type DueRules, duePeriods, latePeriods } from './dueWork.ts'
+import { type JudgedPeriod, judgePeriod, saysOtherwise } from './judge.ts'
+import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
+
+/** Raised when the clock or the anchor chain do not allow a batch to be signed now. */
+export class SigningHeldError extends BaseError {
+  override readonly name = 'SigningHeldError'
+  override readonly retryable = true
+}
+
+export type CloserRules = DueRules & {
+  readonly maxAnchorAgeMs: number
+  readonly maxAnchorLeadMs: number
+  readonly maxBatchIntervalMs: number | undefined
+}
+
+export type Closer = {
+  /** Closes what is due into one batch; `undefined` when nothing is. One at a time. */
+  close(): Promise<SignedBatch | undefined>
+  /** Why nothing can be signed at present, for `/healthz`. */
+  held(): string | undefined
+}
+
+export type CloserParts = {
+  readonly stream: Hex
+  readonly assignments: readonly Assignment[]
+  readonly rules: CloserRules
+  readonly state: WorkerState
+  readonly ledger: Ledger
+  readonly clock: Clock
+  readonly anchorBlocks: BlockSource
+  readonly evaluate: Evaluator
+  readonly hashPairs: PairHasher
+  readonly sign: (digest: Hex) => Hex
+  readonly signer: Hex
+  readonly isAttested: () => boolean
+  /** Resolves once every body that has arrived until now is in order. */
+  readonly drain: () => Promise<void>
+  readonly onBatch: (batch: SignedBatch) => void
+  readonly log: Log
+  readonly failpoint?: ((name: string) => void) | undefined
+}
+
+/** The newest block, and that it and the clock agree with each other. */
+async function anchorNow(
+  blocks: BlockSource,
+  nowMs: number,
+  rules: Pick<CloserRules, 'maxAnchorAgeMs' | 'maxAnchorLeadMs'>,
+): Promise<ChainBlock> {
+  const anchor = await blocks.latest()
+  if (anchor.timestampMs > nowMs + rules.maxAnchorLeadMs) {
+    throw new SigningHeldError('The clock is behind the anchor block.', {
+      field: 'clock',
+      metaMessages: [`Clock: ${nowMs}`, `Anchor: ${anchor.timestampMs}`],
+      remedy: 'Set the host’s clock; batches wait until it agrees with the chain.',
+    })
+  }
+  if (anchor.timestampMs < nowMs - rules.maxAnchorAgeMs) {
+    throw new SigningHeldError('The newest anchor block is too old.', {
+      field: 'anchor',
+      metaMessages: [`Clock: ${nowMs}`, `Anchor: ${anchor.timestampMs}`],
+      remedy: 'Check the anchor chain’s node and the host’s clock.',
+    })
+  }
+  return anchor
+}
+
+/** Closes windows into batches. It decides nothing itself: it fetches, composes, signs, keeps. */
+export function createCloser(parts: CloserParts): Closer {
+  const { state, ledger, clock, log, rules } = parts
+  const fail = parts.failpoint ?? (() => undefined)
+  let closing: Promise<SignedBatch | undefined> | undefined
+  let heldBecause: string | undefined
+
+  function isOverdue(nowMs: number): boolean {
+    const { maxBatchIntervalMs } = rules
+    const oldest = state.oldestUnbatchedMs
+    if (maxBatchIntervalMs === undefined || oldest === undefined) return false
+    return nowMs - oldest >= maxBatchIntervalMs
+  }
+
+  /** A batch that packs were promised to and that a crash kept from being signed. */
+  function isOwed(): boolean {
+    return state.openSequence > BigInt(state.batches.length) + 1n
+  }
+
+  async function judgeAll(
+    due: readonly DuePeriod[],
+    late: readonly DuePeriod[],
+    sequence: bigint,
+  ): Promise<JudgedPeriod[]> {
+    const judged: JudgedPeriod[] = []
+    const stopped = new Set<string>()
+    for (const entry of due) {
+      // A window's periods close in order: behind one that cannot be judged the rest wait.
+      if (stopped.has(entry.assignment.key)) continue
+      try {
+        judged.push(await judgePeriod(entry, sequence, zeroHash, parts))
+      } catch (error) {
+        stopped.add(entry.assignment.key)
+        log('error', 'period not judged', {
+          subject: entry.assignment.subjectName,
+          policy: entry.assignment.policy.name,
+          error: error instanceof BaseError ? error.message : String(error),
+        })
+      }
+    }
+    for (const entry of late) {
+      const closed = state.assignments
+        .get(entry.assignment.key)
+        ?.closed.get(periodKey(entry.period))
+      if (closed === undefined) continue
+      const again = await judgePeriod(entry, sequence, closed.firstLeaf, parts)
+      const before = (await readBatch(closed.batchSequence)).signed.reports[closed.index]
+      if (before !== undefined && saysOtherwise(again.report, before.report)) judged.push(again)
+      else state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
+    }
+    return judged
+  }
+
+  async function readBatch(sequence: bigint): Promise<StoredBatch> {
+    const entry = state.batches[Number(sequence) - 1]
+    if (entry === undefined) throw new BaseError(`Batch ${sequence} is not there.`)
+    const record = decodeRecord(await ledger.read(entry.position))
+    if (record.kind !== 'batch') throw new BaseError(`Batch ${sequence} is not where it should be.`)
+    return readStoredBatch(record.json)
+  }
+
+  async function closeNow(): Promise<SignedBatch | undefined> {
+    const nowMs = clock.nowMs()
+    const owed = isOwed()
+    const find = (): { due: DuePeriod[]; late: DuePeriod[] } => ({
+      due: owed ? [] : duePeriods(parts.assignments, state, rules, nowMs),
+      late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs),
+    })
+    let { due, late } = find()
+    if (due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)) return undefined
+    if (!parts.isAttested()) {
+      throw new SigningHeldError('This boot’s keys are not attested yet.', {
+        field: 'attestation',
+        remedy: 'Check the guest agent and the anchor chain’s node.',
+      })
+    }
+    // Before the cut, so that nothing but the disk can come between the cut and the signature.
+    const anchor = await anchorNow(parts.anchorBlocks, nowMs, rules)
+    await parts.drain()
+    // What was on its way has arrived: a subject that has just spoken may have to be left alone.
+    ;({ due, late } = find())
+    if (due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)) return undefined
+
+    const sequence = BigInt(state.batches.length) + 1n
+    const before = state.batches.at(-1)
+    // The cut: packs accepted from here on are promised to the batch after this one.
+    if (state.openSequence <= sequence) state.openSequence = sequence + 1n
+    fail('close.afterCut')
+    const judged = await judgeAll(due, late, sequence)
+
+    // Never backwards, whatever the host does to its clock.
+    const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
+    const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
+    const roster = composeRoster(state.devices.values(), sequence, closedAtMs - sinceMs)
+    const { batch, digest, leaves, tree } = composeBatch(
+      {
+        stream: parts.stream,
+        sequence,
+        previous: before?.digest ?? zeroHash,
+        reports: judged.map(({ report }) => report),
+        roster,
+        closedAtMs,
+        anchor,
+      },
+      parts.hashPairs,
+    )
+    const reports = judged.map((entry, index): ProvenReport => ({
+      subjectName: entry.assignment.subjectName,
+      policyName: entry.assignment.policy.name,
+      report: entry.report,
+      index,
+      path: reportPath(tree, index),
+      lastReadingMs: BigInt(entry.lastReadingMs),
+      lastReceivedMs: BigInt(entry.lastReceivedMs),
+    }))
+    const signed: SignedBatch = {
+      batch,
+      digest,
+      signature: parts.sign(digest),
+      signer: parts.signer,
+      reports,
+    }
+    const stored: StoredBatch = {
+      signed,
+      roster,
+      closed: judged.map((entry, index) => ({
+        key: entry.assignment.key,
+        startMs: entry.period.startMs,
+        endMs: entry.period.endMs,
+        firstLeaf:
+          entry.report.amends === zeroHash ? (leaves[index] ?? zeroHash) : entry.report.amends,
+        index,
+      })),
+    }
+    fail('close.beforeAppend')
+    const position = ledger.append(encodeJsonRecord('batch', stored))
+    // The packs it speaks about lie before it in the same file: one sync covers both.
+    await ledger.commit()
+    fail('close.afterCommit')
+    applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position)
+    log('info', 'batch signed', {
+      sequence,
+      digest,
+      reports: reports.length,
+      devices: roster.length,
+    })
+    parts.onBatch(signed)
+    return signed
+  }
+
+  return {
+    close() {
+      closing ??= closeNow()
+        .then(
+          (signed) => {
+            heldBecause = undefined
+            return signed
+          },
+          (error: unknown) => {
+            if (error instanceof BaseError && error.retryable) heldBecause = error.shortMessage
+            throw error
+          },
+        )
+        .finally(() => {
+          closing = undefined
+        })
+      return closing
+    },
+    held: () => heldBecause,
+  }
+}

@@ -1,0 +1,79 @@
+import { type WorkerState, periodKey } from '../state/workerState.ts'
+import type { Assignment } from '../windows/assignment.ts'
+import { isDue } from '../windows/due.ts'
+import { type Period, endedPeriods } from '../windows/periods.ts'
+
+/** One period of one assignment that a batch has to speak about. */
+export type DuePeriod = { readonly assignment: Assignment; readonly period: Period }
+
+export type DueRules = {
+  readonly allowedLatenessMs: number
+  readonly quietMs: number
+  readonly maxQuietWaitMs: number
+  readonly amendForMs: number
+}
+
+/** Periods of one assignment that one batch closes at most; a backlog takes several batches. */
+const periodsPerBatch = 10_000
+
+/** Which periods can be closed now. Pure: the state is only read. */
+export function duePeriods(
+  assignments: readonly Assignment[],
+  state: WorkerState,
+  rules: DueRules,
+  nowMs: number,
+): DuePeriod[] {
+  const due: DuePeriod[] = []
+  for (const assignment of assignments) {
+    const known = state.assignments.get(assignment.key)
+    if (known === undefined) continue
+    const fromMs = Math.max(assignment.fromMs ?? known.knownSinceMs, 0)
+    const resumeMs = assignment.periods === undefined ? known.lastClosedStartMs : undefined
+    const ended = endedPeriods(
+      assignment.policy.window,
+      assignment.periods,
+      resumeMs === undefined ? fromMs : Math.max(fromMs, resumeMs),
+      nowMs,
+      periodsPerBatch,
+    )
+    for (const period of ended) {
+      if (known.closed.has(periodKey(period))) continue
+      const isNow = isDue(period, {
+        nowMs,
+        allowedLatenessMs: rules.allowedLatenessMs,
+        knownSinceMs: known.knownSinceMs,
+        lastIngestMs: state.lastIngestMs.get(assignment.subject),
+        quietMs: rules.quietMs,
+        maxQuietWaitMs: rules.maxQuietWaitMs,
+      })
+      if (isNow) due.push({ assignment, period })
+    }
+  }
+  return due
+}
+
+/**
+ * Closed periods that packs have arrived for since, while they can still be amended. Rights are
+ * never amended: what was granted once may already be spent.
+ */
+export function latePeriods(
+  assignments: readonly Assignment[],
+  state: WorkerState,
+  rules: DueRules,
+  nowMs: number,
+): DuePeriod[] {
+  const late: DuePeriod[] = []
+  for (const assignment of assignments) {
+    if (assignment.impactClass !== undefined) continue
+    const known = state.assignments.get(assignment.key)
+    for (const key of known?.late ?? []) {
+      const period = known?.closed.get(key)
+      const ingestMs = state.lastIngestMs.get(assignment.subject) ?? 0
+      if (period === undefined || nowMs > period.endMs + rules.amendForMs) continue
+      // The same lateness again, so that one backlog makes one amendment and not a hundred.
+      if (nowMs < ingestMs + rules.allowedLatenessMs) continue
+      late.push({ assignment, period })
+    }
+  }
+  return late
+}

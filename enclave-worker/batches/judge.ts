@@ -1,0 +1,74 @@
+import type { Hex } from '#schemas/bytes.ts'
+import { decodePack } from '#schemas/pack/decodePack.ts'
+import type { PackMark, Reading } from '#schemas/reading.ts'
+import type { Report } from '#schemas/report.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { decodeRecord } from '../ledger/records.ts'
+import type { Evaluator } from '../ports.ts'
+import { type WorkerState, packsOfPeriod } from '../state/workerState.ts'
+import { evidenceSpan } from '../windows/evidenceSpan.ts'
+import { composeReport } from './composeReport.ts'
+import type { DuePeriod } from './dueWork.ts'
+
+/** A period judged: its report, and when the last reading behind it was made and taken. */
+export type JudgedPeriod = DuePeriod & {
+  readonly report: Report
+  readonly lastReadingMs: number
+  readonly lastReceivedMs: number
+}
+
+/**
+ * Judges one period on the packs that batches up to `sequence` hold. Packs are read back from the
+ * ledger, so that memory does not grow with what open windows have gathered.
+ */
+export async function judgePeriod(
+  due: DuePeriod,
+  sequence: bigint,
+  amends: Hex,
+  { state, ledger, evaluate }: { state: WorkerState; ledger: Ledger; evaluate: Evaluator },
+): Promise<JudgedPeriod> {
+  const { assignment, period } = due
+  const span = evidenceSpan(assignment.policy, period)
+  const marks: PackMark[] = []
+  const readings: Reading[] = []
+  let lastReadingMs = 0
+  let lastReceivedMs = 0
+  for (const device of state.bySubject.get(assignment.subject) ?? []) {
+    for (const pack of packsOfPeriod(device, span, sequence)) {
+      const record = decodeRecord(await ledger.read(pack.position))
+      if (record.kind !== 'pack' || device.enrolled === undefined) continue
+      marks.push({
+        device: device.id,
+        sequence: pack.sequence,
+        previous: pack.previous,
+        hash: pack.hash,
+        bootCount: pack.bootCount,
+        firstTimeMs: pack.firstTimeMs,
+        lastTimeMs: pack.lastTimeMs,
+        receivedMs: pack.receivedMs,
+      })
+      for (const reading of decodePack(record.bytes).readings(device.enrolled.tier)) {
+        readings.push(reading)
+        const isWithin = reading.timeMs >= period.startMs && reading.timeMs < period.endMs
+        if (!isWithin || reading.timeMs < lastReadingMs) continue
+        lastReadingMs = reading.timeMs
+        lastReceivedMs = pack.receivedMs
+      }
+    }
+  }
+  const judgement = evaluate({
+    policy: assignment.policy,
+    periodStartMs: period.startMs,
+    periodEndMs: period.endMs,
+    readings,
+    packs: marks,
+  })
+  const report = composeReport(assignment, period, judgement, marks, amends)
+  return { ...due, report, lastReadingMs, lastReceivedMs }
+}
+
+/** Whether a later report says anything else than the one before it, evidence aside. */
+export function saysOtherwise(report: Report, before: Report): boolean {
+  const same: Report = { ...report, evidenceRoot: before.evidenceRoot, amends: before.amends }
+  return (Object.keys(before) as (keyof Report)[]).some((field) => same[field] !== before[field])
+}

@@ -1,0 +1,333 @@
+import { z } from 'zod'
+import { type Hex, fromHex } from '#schemas/bytes.ts'
+import { streamId } from '#schemas/batch.ts'
+import { BaseError } from '#schemas/errors.ts'
+import { type DeviceKey, deviceKeyFromCose, deviceKeyFromJwk } from '#schemas/pack/deviceKey.ts'
+import { type Policy, decodePolicy, policyExclusiveTo, policyId } from '#schemas/policy/policy.ts'
+import { subjectId, zeroHash } from '#schemas/report.ts'
+import { rightClass, rightId } from '#schemas/right.ts'
+import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
+import { type Assignment, assignmentKey } from './windows/assignment.ts'
+import { assertPeriods } from './windows/periods.ts'
+import { assertDistinctRights } from './windows/rights.ts'
+
+/** Raised when the configuration is not one that a worker can run with. */
+export class InvalidConfigError extends BaseError {
+  override readonly name = 'InvalidConfigError'
+}
+
+const name = z.string().min(1).max(200)
+const hex = (bytes: number) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^0x[0-9a-f]{${bytes * 2}}$`),
+      `must be 0x and ${bytes} bytes in lower-case hex`,
+    )
+const milliseconds = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+const duration = (longestMs: number) => z.int().min(0).max(longestMs)
+const dayMs = 86_400_000
+
+const registrySchema = z.strictObject({
+  chainId: z.int().min(1),
+  registry: hex(20),
+  rpcUrl: z.url({ protocol: /^https?$/ }),
+})
+
+const deviceSchema = z.strictObject({
+  /** COSE_Key in hex, or a JWK with public members only. */
+  publicKey: z.union([z.string().min(2).max(512), z.record(z.string(), z.unknown())]),
+  algorithm: z.enum(['ES256', 'Ed25519', 'ES256K']),
+  subject: name,
+  tier: z.enum(['hardware', 'software']),
+  /** What the device is expected to send, per series. */
+  intervalMs: z
+    .int()
+    .min(1)
+    .max(366 * dayMs),
+  /** Names of the series it may send; a pack with another one is refused. Absent: any. */
+  series: z.array(name).min(1).max(64).optional(),
+  label: name.optional(),
+})
+
+const periodSchema = z.strictObject({ startMs: milliseconds, endMs: milliseconds })
+
+const assignmentSchema = z.strictObject({
+  subject: name,
+  /** Name or id of one of `policies`. */
+  policy: name,
+  periods: z.array(periodSchema).min(1).max(10_000).optional(),
+  fromMs: milliseconds.optional(),
+  exclusiveTo: z
+    .strictObject({ chainId: z.int().min(1), contract: hex(20), right: name })
+    .optional(),
+})
+
+export const limitsSchema = z.strictObject({
+  maxBodyBytes: z
+    .int()
+    .min(1024)
+    .max(64 * 1024 * 1024)
+    .default(8 * 1024 * 1024),
+  maxPacksPerBody: z.int().min(1).max(100_000).default(4096),
+  /** Bytes of bodies that are being worked on; beyond it the answer is 429 and Retry-After. */
+  maxBytesInFlight: z
+    .int()
+    .min(65_536)
+    .default(64 * 1024 * 1024),
+  maxConnections: z.int().min(1).max(65_535).default(4096),
+  /** A client that has not sent its whole request by then is cut off. */
+  requestTimeoutMs: duration(600_000).default(30_000),
+  headersTimeoutMs: duration(600_000).default(10_000),
+  /** Packs a device may send per second over a minute; the physical cap of its sampling aside. */
+  maxPacksPerSecondPerDevice: z.number().min(0.001).max(100_000).default(1000),
+  /** Kept free on the disk for batches: no pack is taken below it. */
+  minFreeBytes: z
+    .int()
+    .min(0)
+    .default(64 * 1024 * 1024),
+  verifyThreads: z.int().min(0).max(64).default(2),
+})
+
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  /** Name of the stream; its hash is the stream id. */
+  stream: name,
+  listen: z.strictObject({ host: name, port: z.int().min(0).max(65_535) }),
+  dataFolder: z.string().min(1),
+  /** Where dstack's guest agent listens: an http URL or the path of its socket. */
+  guestAgent: z.string().min(1),
+  /** Chains whose registries this worker makes statements for. */
+  registries: z.array(registrySchema).min(1).max(64),
+  /** The one of them whose blocks anchor batches in time. */
+  anchorChainId: z.int().min(1),
+  /** SHA-256 of the release, as the operator claims it. */
+  release: hex(32),
+  allowedLatenessMs: duration(31 * dayMs),
+  quietMs: duration(dayMs).default(0),
+  maxQuietWaitMs: duration(dayMs).default(600_000),
+  /** How far ahead of the enclave's clock a device may stamp. */
+  maxFutureSkewMs: duration(dayMs).default(60_000),
+  /** How old the newest known anchor block may be when a batch is signed. */
+  maxAnchorAgeMs: duration(dayMs).default(600_000),
+  /** How far the clock may lag behind the anchor block's own time. */
+  maxAnchorLeadMs: duration(dayMs).default(120_000),
+  /** Packs that wait longer than this are committed to by a batch without reports. */
+  maxBatchIntervalMs: z
+    .int()
+    .min(100)
+    .max(31 * dayMs)
+    .optional(),
+  /** How long after its end a period can still be amended by late packs. */
+  amendForMs: duration(366 * dayMs).default(31 * dayMs),
+  tickMs: z.int().min(10).max(60_000).default(250),
+  /** `kms`: the ledger is sealed with the application's key. `none` is for a disk encrypted below. */
+  sealing: z.enum(['kms', 'none']).default('kms'),
+  /** Address whose capability tokens open the administration calls; absent: they stay shut. */
+  operator: hex(20).optional(),
+  limits: limitsSchema.prefault({}),
+  devices: z.array(deviceSchema).max(1_000_000),
+  policies: z.array(z.unknown()).max(10_000),
+  assignments: z.array(assignmentSchema).max(100_000),
+})
+
+export type RegistryTarget = {
+  readonly chainId: bigint
+  readonly registry: Hex
+  readonly rpcUrl: string
+}
+
+/** A device that the configuration enrols. */
+export type EnrolledDevice = {
+  readonly key: DeviceKey
+  readonly subject: Hex
+  readonly subjectName: string
+  readonly tier: TrustTier
+  readonly intervalMs: number
+  readonly series: readonly string[] | undefined
+  readonly label: string | undefined
+}
+
+export type PolicyEntry = { readonly id: Hex; readonly policy: Policy }
+
+export type WorkerConfig = Omit<
+  z.output<typeof configSchema>,
+  'registries' | 'anchorChainId' | 'release' | 'devices' | 'policies' | 'assignments' | 'operator'
+> & {
+  readonly streamId: Hex
+  readonly registries: readonly RegistryTarget[]
+  readonly anchorChainId: bigint
+  readonly release: Hex
+  readonly operator: Hex | undefined
+  readonly devices: readonly EnrolledDevice[]
+  readonly policies: readonly PolicyEntry[]
+  readonly assignments: readonly Assignment[]
+}
+
+function refuse(field: string, message: string, remedy?: string, cause?: unknown): never {
+  throw new InvalidConfigError(message, { field, remedy, cause })
+}
+
+function readDevice(device: z.output<typeof deviceSchema>, field: string): EnrolledDevice {
+  let key: DeviceKey
+  try {
+    key =
+      typeof device.publicKey === 'string'
+        ? deviceKeyFromCose(fromHex(device.publicKey, `${field}.publicKey`))
+        : deviceKeyFromJwk(device.publicKey)
+  } catch (cause) {
+    return refuse(
+      `${field}.publicKey`,
+      'The device key is not a public key that a device can be enrolled with.',
+      'Write a COSE_Key in hex, or a JWK with public members only.',
+      cause,
+    )
+  }
+  if (key.algorithm !== device.algorithm) {
+    refuse(`${field}.algorithm`, `The key is one for ${key.algorithm}, not ${device.algorithm}.`)
+  }
+  return {
+    key,
+    subject: subjectId(device.subject),
+    subjectName: device.subject,
+    tier: trustTiers[device.tier],
+    intervalMs: device.intervalMs,
+    series: device.series,
+    label: device.label,
+  }
+}
+
+/**
+ * Reads a worker's configuration.
+ *
+ * @param value - Parsed JSON.
+ * @throws {@link InvalidConfigError} names the first field at fault; errors of policies and rights
+ *   come through as they are.
+ */
+export function readConfig(value: unknown): WorkerConfig {
+  const result = configSchema.safeParse(value)
+  if (!result.success) {
+    const issue = result.error.issues[0]
+    const field = ['config', ...(issue?.path ?? [])].join('.')
+    throw new InvalidConfigError('The configuration is not well formed.', {
+      field,
+      ...(issue === undefined ? {} : { metaMessages: [`Problem: ${issue.message}`] }),
+      remedy: 'See docs/worker.md for every field and its range.',
+    })
+  }
+  const config = result.data
+
+  const registries = config.registries.map((entry) => ({
+    chainId: BigInt(entry.chainId),
+    registry: entry.registry as Hex,
+    rpcUrl: entry.rpcUrl,
+  }))
+  if (new Set(config.registries.map(({ chainId }) => chainId)).size !== registries.length) {
+    refuse('config.registries', 'A chain is named twice.', 'Leave one registry for each chain.')
+  }
+  if (!config.registries.some(({ chainId }) => chainId === config.anchorChainId)) {
+    refuse(
+      'config.anchorChainId',
+      `Chain ${config.anchorChainId} is not among the registries.`,
+      'Add its registry, or anchor on one of the chains that are there.',
+    )
+  }
+
+  const devices = config.devices.map((device, index) =>
+    readDevice(device, `config.devices.${index}`),
+  )
+  const seen = new Set<Hex>()
+  for (const [index, { key }] of devices.entries()) {
+    if (seen.has(key.id)) {
+      refuse(
+        `config.devices.${index}.publicKey`,
+        'This key is enrolled twice.',
+        'One key is one device: leave one entry.',
+      )
+    }
+    seen.add(key.id)
+  }
+
+  const policies = config.policies.map((document) => {
+    const policy = decodePolicy(document)
+    return { id: policyId(policy), policy }
+  })
+
+  const assignments = config.assignments.map((assignment, index): Assignment => {
+    const field = `config.assignments.${index}`
+    const named = policies.filter(
+      ({ id, policy }) => id === assignment.policy || policy.name === assignment.policy,
+    )
+    const found = named[0]
+    if (found === undefined || named.length > 1) {
+      return refuse(
+        `${field}.policy`,
+        found === undefined
+          ? `No policy is called "${assignment.policy}".`
+          : `Two policies are called "${assignment.policy}".`,
+        'Name one of config.policies by its name or its id.',
+      )
+    }
+    const { policy, id } = found
+    assertPeriods(policy.window, assignment.periods, `${field}.periods`)
+    const written = policyExclusiveTo(policy)
+    let exclusiveTo = written
+    let impactClass = policy.audience.kind === 'right' ? policy.audience.impactClass : undefined
+    if (assignment.exclusiveTo !== undefined) {
+      const { chainId, contract, right } = assignment.exclusiveTo
+      exclusiveTo = rightId({
+        chainId: BigInt(chainId),
+        contract: contract as Hex,
+        right: rightClass(right),
+      })
+      impactClass = right
+      if (written !== zeroHash && written !== exclusiveTo) {
+        refuse(
+          `${field}.exclusiveTo`,
+          'The policy grants its right in another place.',
+          'Leave the place out here, or correct the audience of the policy.',
+        )
+      }
+    }
+    const subject = subjectId(assignment.subject)
+    return {
+      key: assignmentKey(subject, id, exclusiveTo),
+      subject,
+      subjectName: assignment.subject,
+      policy,
+      policyId: id,
+      exclusiveTo,
+      impactClass: impactClass === undefined ? undefined : rightClass(impactClass),
+      periods: assignment.periods,
+      fromMs: assignment.fromMs,
+    }
+  })
+  const observed = new Set(devices.map(({ subject }) => subject))
+  const keys = new Set<string>()
+  for (const [index, { key, subject, subjectName }] of assignments.entries()) {
+    if (keys.has(key)) {
+      refuse(`config.assignments.${index}`, 'This assignment is there twice.', 'Leave one of them.')
+    }
+    keys.add(key)
+    if (!observed.has(subject)) {
+      refuse(
+        `config.assignments.${index}.subject`,
+        `No device observes "${subjectName}".`,
+        'Enrol its devices, or correct the name.',
+      )
+    }
+  }
+  assertDistinctRights(assignments)
+
+  return {
+    ...config,
+    streamId: streamId(config.stream),
+    registries,
+    anchorChainId: BigInt(config.anchorChainId),
+    release: config.release as Hex,
+    operator: config.operator as Hex | undefined,
+    devices,
+    policies,
+    assignments,
+  }
+}

@@ -1,0 +1,43 @@
+import type { Hex } from '#schemas/bytes.ts'
+import type { DeviceState, PackEntry } from '../state/workerState.ts'
+
+/** A pack whose signature holds and whose content decodes. */
+export type CheckedPack = {
+  readonly device: Hex
+  readonly sequence: bigint
+  readonly previous: Hex
+  readonly hash: Hex
+  readonly bootCount: bigint
+  readonly firstTimeMs: number
+  readonly lastTimeMs: number
+  readonly readings: number
+}
+
+/** What a pack is to the device's chain as the worker knows it. */
+export type Admission =
+  | { readonly kind: 'next' }
+  | { readonly kind: 'duplicate'; readonly entry: PackEntry }
+  | { readonly kind: 'ahead'; readonly expected: bigint }
+  | { readonly kind: 'forgotten'; readonly oldest: bigint }
+  /** The device signed two packs that cannot both stand; `entry` is the one that stands here. */
+  | { readonly kind: 'fork'; readonly entry: PackEntry | undefined }
+
+/**
+ * Where a pack belongs in its device's chain: `sequence` strictly one more than the one before, and
+ * `previous` its hash. Pure; it changes nothing.
+ */
+export function admit(device: DeviceState, pack: CheckedPack): Admission {
+  const expected = device.headSequence + 1n
+  if (pack.sequence > expected) return { kind: 'ahead', expected }
+  if (pack.sequence === expected) {
+    if (pack.previous === device.headHash) return { kind: 'next' }
+    return { kind: 'fork', entry: device.packs.at(-1) }
+  }
+  const oldest = device.packs[0]
+  if (oldest === undefined || pack.sequence < oldest.sequence) {
+    return { kind: 'forgotten', oldest: oldest?.sequence ?? expected }
+  }
+  const entry = device.packs[Number(pack.sequence - oldest.sequence)]
+  if (entry?.hash === pack.hash) return { kind: 'duplicate', entry }
+  return { kind: 'fork', entry }
+}

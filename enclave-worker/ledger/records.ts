@@ -1,0 +1,128 @@
+import { type Hex, concatBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+
+/** Raised when a record of the ledger is of a kind or layout that this release does not know. */
+export class UnknownRecordError extends BaseError {
+  override readonly name = 'UnknownRecordError'
+}
+
+/** An accepted pack: what the worker has to remember of it, and its bytes. */
+export type PackRecord = {
+  readonly kind: 'pack'
+  readonly device: Hex
+  readonly sequence: bigint
+  readonly previous: Hex
+  readonly hash: Hex
+  readonly bootCount: bigint
+  readonly firstTimeMs: number
+  readonly lastTimeMs: number
+  readonly readings: number
+  readonly receivedMs: number
+  /** The batch that the receipt promised, and the one it goes into. */
+  readonly batchSequence: bigint
+  /** The COSE_Sign1 as it was received. */
+  readonly bytes: Uint8Array
+}
+
+/** Everything rarer than a pack is one JSON document. */
+export type JsonRecord = { readonly kind: JsonKind; readonly json: unknown }
+
+const jsonKinds = {
+  batch: 2,
+  attestation: 3,
+  equivocation: 4,
+  boot: 5,
+  assignments: 6,
+} as const
+export type JsonKind = keyof typeof jsonKinds
+export type LedgerRecord = PackRecord | JsonRecord
+
+const packKind = 1
+/** 1 kind + 32 device + 8 sequence + 32 previous + 32 hash + 8 boot + 8 first + 8 last + 4 readings + 8 received + 8 batch */
+const packHeaderBytes = 1 + 32 + 8 + 32 + 32 + 8 + 8 + 8 + 4 + 8 + 8
+
+/** Size of the record of a pack of so many bytes. */
+export function packRecordBytes(packBytes: number): number {
+  return packHeaderBytes + packBytes
+}
+
+/**
+ * Writes a pack's record at `start` of a buffer, all but when it was taken and which batch it was
+ * promised to: those are known only where packs are put in order.
+ *
+ * @returns How many bytes were written.
+ */
+export function writePackRecord(
+  target: Uint8Array,
+  start: number,
+  pack: Omit<PackRecord, 'kind' | 'receivedMs' | 'batchSequence' | 'bytes'>,
+  bytes: Uint8Array,
+): number {
+  const view = new DataView(target.buffer, target.byteOffset + start)
+  view.setUint8(0, packKind)
+  target.set(fromHex(pack.device, 'device', 32), start + 1)
+  view.setBigUint64(33, pack.sequence)
+  target.set(fromHex(pack.previous, 'previous', 32), start + 41)
+  target.set(fromHex(pack.hash, 'hash', 32), start + 73)
+  view.setBigUint64(105, pack.bootCount)
+  view.setBigInt64(113, BigInt(pack.firstTimeMs))
+  view.setBigInt64(121, BigInt(pack.lastTimeMs))
+  view.setUint32(129, pack.readings)
+  target.set(bytes, start + packHeaderBytes)
+  return packHeaderBytes + bytes.length
+}
+
+/** Completes a record that {@link writePackRecord} began. */
+export function stampPackRecord(
+  record: Uint8Array,
+  receivedMs: number,
+  batchSequence: bigint,
+): void {
+  const view = new DataView(record.buffer, record.byteOffset, record.length)
+  view.setBigInt64(133, BigInt(receivedMs))
+  view.setBigUint64(141, batchSequence)
+}
+
+export function encodeJsonRecord(kind: JsonKind, json: unknown): Uint8Array {
+  const text = JSON.stringify(json, (_, item: unknown) =>
+    typeof item === 'bigint' ? item.toString() : item,
+  )
+  return concatBytes(Uint8Array.of(jsonKinds[kind]), utf8(text))
+}
+
+/**
+ * Reads a record back.
+ *
+ * @throws {@link UnknownRecordError}
+ */
+export function decodeRecord(record: Uint8Array): LedgerRecord {
+  const kind = record[0]
+  if (kind === packKind && record.length > packHeaderBytes) {
+    const view = new DataView(record.buffer, record.byteOffset, record.length)
+    return {
+      kind: 'pack',
+      device: toHex(record.subarray(1, 33)),
+      sequence: view.getBigUint64(33),
+      previous: toHex(record.subarray(41, 73)),
+      hash: toHex(record.subarray(73, 105)),
+      bootCount: view.getBigUint64(105),
+      firstTimeMs: Number(view.getBigInt64(113)),
+      lastTimeMs: Number(view.getBigInt64(121)),
+      readings: view.getUint32(129),
+      receivedMs: Number(view.getBigInt64(133)),
+      batchSequence: view.getBigUint64(141),
+      bytes: record.subarray(packHeaderBytes),
+    }
+  }
+  for (const [name, code] of Object.entries(jsonKinds)) {
+    if (code !== kind) continue
+    return {
+      kind: name as JsonKind,
+      json: JSON.parse(new TextDecoder().decode(record.subarray(1))) as unknown,
+    }
+  }
+  throw new UnknownRecordError(`The ledger holds a record of kind ${kind}, unknown here.`, {
+    field: 'dataFolder',
+    remedy: 'Open the data folder with the release that wrote it, or a later one.',
+  })
+}

@@ -1,0 +1,71 @@
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+
+/**
+ * How a frame's body rests on a disk that belongs to the host. `open` throws when the bytes are not
+ * what was sealed under that number: a frame cannot be altered, moved or taken from another ledger.
+ */
+export type Seal = {
+  /** Names the sealing in the segment header, so that a ledger is never opened with the wrong one. */
+  readonly id: number
+  /** What sealing adds to a body, so that offsets are known before a frame is written. */
+  readonly overheadBytes: number
+  seal(number: bigint, body: Uint8Array): Uint8Array
+  open(number: bigint, sealed: Uint8Array): Uint8Array
+}
+
+/** For tests and for disks that are encrypted below: bytes rest as they are. */
+export const noSeal: Seal = {
+  id: 0,
+  overheadBytes: 0,
+  seal: (_, body) => body,
+  open: (_, sealed) => sealed,
+}
+
+const tagBytes = 16
+const nonceBytes = 12
+
+/**
+ * AES-256-GCM under a key that only this application's enclaves can derive. The frame number alone
+ * cannot be the nonce: after a crash the same number is written again with other content, and a
+ * host that kept the torn frame would hold two messages under one nonce. The key of each frame is
+ * therefore derived from a random salt that travels with it, and the number is authenticated.
+ */
+export function createSeal(
+  key: Uint8Array,
+  context: Uint8Array,
+  randomBytes: (length: number) => Uint8Array,
+): Seal {
+  const frameKey = (salt: Uint8Array): Uint8Array =>
+    new Uint8Array(hkdfSync('sha256', key, salt, context, 32))
+  const nonce = new Uint8Array(nonceBytes)
+  const numberBytes = (number: bigint): Uint8Array => {
+    const bytes = new Uint8Array(8)
+    new DataView(bytes.buffer).setBigUint64(0, number)
+    return bytes
+  }
+  const saltBytes = 32
+  return {
+    id: 1,
+    overheadBytes: saltBytes + tagBytes,
+    seal: (number, body) => {
+      const salt = randomBytes(saltBytes)
+      const cipher = createCipheriv('aes-256-gcm', frameKey(salt), nonce)
+      cipher.setAAD(numberBytes(number))
+      const sealed = new Uint8Array(saltBytes + body.length + tagBytes)
+      sealed.set(salt)
+      sealed.set(cipher.update(body), saltBytes)
+      cipher.final()
+      sealed.set(cipher.getAuthTag(), saltBytes + body.length)
+      return sealed
+    },
+    open: (number, sealed) => {
+      const salt = sealed.subarray(0, saltBytes)
+      const decipher = createDecipheriv('aes-256-gcm', frameKey(salt), nonce)
+      decipher.setAAD(numberBytes(number))
+      decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes))
+      const body = decipher.update(sealed.subarray(saltBytes, sealed.length - tagBytes))
+      decipher.final()
+      return new Uint8Array(body.buffer, body.byteOffset, body.length)
+    },
+  }
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { BaseError } from '#schemas/errors.ts'
+import { readConfig } from './config.ts'
+import { createPorts, startWorker } from './createWorker.ts'
+import type { Log } from './ports.ts'
+
+/**
+ * `node enclave-worker/main.ts CONFIG.json`, or the path in `PLUMBLINE_WORKER_CONFIG`. Writes one
+ * JSON object per line to standard output. Exit codes: 0 stopped, 1 failed, 2 bad configuration.
+ */
+
+const log: Log = (level, event, fields = {}) => {
+  const line = { time: new Date().toISOString(), level, event, ...fields }
+  console.log(
+    JSON.stringify(line, (_, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    ),
+  )
+}
+
+function explain(error: unknown): Record<string, unknown> {
+  if (!(error instanceof BaseError)) return { error: String(error) }
+  return { error: error.name, message: error.message, field: error.field, remedy: error.remedy }
+}
+
+function loadConfig(): ReturnType<typeof readConfig> {
+  const path = process.argv[2] ?? process.env['PLUMBLINE_WORKER_CONFIG']
+  if (path === undefined) {
+    log('error', 'no configuration', { remedy: 'node enclave-worker/main.ts CONFIG.json' })
+    return process.exit(2)
+  }
+  try {
+    return readConfig(JSON.parse(readFileSync(path, 'utf8')) as unknown)
+  } catch (error) {
+    log('error', 'bad configuration', { path, ...explain(error) })
+    return process.exit(2)
+  }
+}
+
+const config = loadConfig()
+try {
+  const worker = await startWorker(config, createPorts(config, log))
+  const stop = (signal: string): void => {
+    log('info', 'stopping', { signal })
+    worker.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log('error', 'stopped badly', explain(error))
+        process.exit(1)
+      },
+    )
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+  const failure = await worker.failed
+  log('error', 'worker failed', explain(failure))
+  process.exit(1)
+} catch (error) {
+  log('error', 'worker did not start', explain(error))
+  process.exit(1)
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import { readStoredBatch } from '../batches/storedBatch.ts'
+import type { LedgerPosition } from '../ledger/ledger.ts'
+import type { LedgerRecord } from '../ledger/records.ts'
+import type { Hex } from '#schemas/bytes.ts'
+import { attestationSchema, readMessage } from '#schemas/workerApi.ts'
+import { type WorkerState, applyAssignment, applyBatch, applyPack } from './workerState.ts'
+
+const bootSchema = z.strictObject({ atMs: z.number(), signer: z.string() })
+const assignmentsSchema = z.strictObject({ atMs: z.number(), keys: z.array(z.string()) })
+const equivocationSchema = z.looseObject({
+  device: z.string(),
+  sequence: z.string(),
+  hash: z.string(),
+})
+
+/** Takes one record of the ledger into the state, in the order in which it was written. */
+export function replayRecord(
+  state: WorkerState,
+  record: LedgerRecord,
+  position: LedgerPosition,
+): void {
+  switch (record.kind) {
+    case 'pack':
+      applyPack(state, record, position)
+      return
+    case 'batch': {
+      const { signed, closed } = readStoredBatch(record.json)
+      applyBatch(
+        state,
+        {
+          sequence: signed.batch.sequence,
+          digest: signed.digest,
+          closedAtMs: Number(signed.batch.closedAtMs),
+          closed,
+        },
+        position,
+      )
+      return
+    }
+    case 'attestation': {
+      const { statement } = readMessage(attestationSchema, record.json, 'stored attestation')
+      state.attestations.set(`${statement.signer}/${statement.anchorChainId}`, position)
+      return
+    }
+    case 'equivocation': {
+      const { device, sequence, hash } = readMessage(
+        equivocationSchema,
+        record.json,
+        'stored equivocation',
+      )
+      state.devices.get(device as Hex)?.equivocations.add(`${sequence}/${hash}`)
+      state.equivocations.push(position)
+      return
+    }
+    case 'boot': {
+      const { atMs } = readMessage(bootSchema, record.json, 'boot record')
+      state.boots += 1
+      state.firstBootMs ??= atMs
+      return
+    }
+    case 'assignments': {
+      const { atMs, keys } = readMessage(assignmentsSchema, record.json, 'assignments record')
+      for (const key of keys) applyAssignment(state, key, atMs)
+    }
+  }
+}

@@ -1,0 +1,269 @@
+import type { Hex } from '#schemas/bytes.ts'
+import { zeroHash } from '#schemas/report.ts'
+import type { EnrolledDevice } from '../config.ts'
+import type { LedgerPosition } from '../ledger/ledger.ts'
+import type { PackRecord } from '../ledger/records.ts'
+import type { Period } from '../windows/periods.ts'
+
+/** What is kept in memory of an accepted pack; its bytes stay in the ledger. */
+export type PackEntry = {
+  readonly sequence: bigint
+  readonly previous: Hex
+  readonly hash: Hex
+  readonly bootCount: bigint
+  readonly firstTimeMs: number
+  readonly lastTimeMs: number
+  readonly readings: number
+  readonly receivedMs: number
+  readonly batchSequence: bigint
+  readonly position: LedgerPosition
+}
+
+export type DeviceState = {
+  readonly id: Hex
+  /** Absent for a device whose packs are in the ledger and that the configuration no longer names. */
+  readonly enrolled: EnrolledDevice | undefined
+  /** Zero before the first pack. */
+  headSequence: bigint
+  headHash: Hex
+  /** Ascending by sequence, from the oldest that is still kept. */
+  readonly packs: PackEntry[]
+  readonly equivocations: Set<string>
+}
+
+/** A batch's place and what later batches need of it. */
+export type BatchEntry = {
+  readonly sequence: bigint
+  readonly digest: Hex
+  readonly closedAtMs: number
+  readonly position: LedgerPosition
+}
+
+/** One closed period of one assignment and the report that stands for it now. */
+export type ClosedPeriod = Period & {
+  /** Leaf of the first report on the period: what every amendment names. */
+  readonly firstLeaf: Hex
+  /** Place of the report that stands now in its batch. */
+  readonly index: number
+  readonly batchSequence: bigint
+}
+
+export type AssignmentState = {
+  readonly key: string
+  readonly knownSinceMs: number
+  /** By `startMs-endMs`. */
+  readonly closed: Map<string, ClosedPeriod>
+  /** Latest end of a closed period: a pack that begins behind it is late for none. */
+  closedUntilMs: number
+  /** Start of the last closed period: a window's periods are closed in their order. */
+  lastClosedStartMs: number | undefined
+  /** Closed periods that packs have arrived for since. */
+  readonly late: Set<string>
+}
+
+/** Everything the worker knows, rebuilt from the ledger at every boot by the same functions. */
+export type WorkerState = {
+  readonly devices: Map<Hex, DeviceState>
+  readonly bySubject: Map<Hex, DeviceState[]>
+  readonly assignments: Map<string, AssignmentState>
+  readonly assignmentsOf: Map<Hex, AssignmentState[]>
+  readonly batches: BatchEntry[]
+  /** By signer, then by chain. */
+  readonly attestations: Map<string, LedgerPosition>
+  readonly equivocations: LedgerPosition[]
+  /** When the first pack of a subject's that no batch holds yet was taken. */
+  lastIngestMs: Map<Hex, number>
+  /** Sequence of the batch that packs accepted now go into. */
+  openSequence: bigint
+  /** Received time of the oldest pack that no batch holds yet. */
+  oldestUnbatchedMs: number | undefined
+  unbatchedPacks: number
+  acceptedPacks: number
+  acceptedReadings: number
+  boots: number
+  firstBootMs: number | undefined
+}
+
+export function createState(devices: readonly EnrolledDevice[]): WorkerState {
+  const state: WorkerState = {
+    devices: new Map(),
+    bySubject: new Map(),
+    assignments: new Map(),
+    assignmentsOf: new Map(),
+    batches: [],
+    attestations: new Map(),
+    equivocations: [],
+    lastIngestMs: new Map(),
+    openSequence: 1n,
+    oldestUnbatchedMs: undefined,
+    unbatchedPacks: 0,
+    acceptedPacks: 0,
+    acceptedReadings: 0,
+    boots: 0,
+    firstBootMs: undefined,
+  }
+  for (const enrolled of devices) addDevice(state, enrolled.key.id, enrolled)
+  return state
+}
+
+function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undefined): DeviceState {
+  const device: DeviceState = {
+    id,
+    enrolled,
+    headSequence: 0n,
+    headHash: zeroHash,
+    packs: [],
+    equivocations: new Set(),
+  }
+  state.devices.set(id, device)
+  if (enrolled !== undefined) {
+    const beside = state.bySubject.get(enrolled.subject)
+    if (beside === undefined) state.bySubject.set(enrolled.subject, [device])
+    else beside.push(device)
+  }
+  return device
+}
+
+export function periodKey({ startMs, endMs }: Period): string {
+  return `${startMs}-${endMs}`
+}
+
+/** Takes an accepted pack into the state: the one way in, live and at replay. */
+export function applyPack(
+  state: WorkerState,
+  pack: Omit<PackRecord, 'kind' | 'bytes'>,
+  position: LedgerPosition,
+): void {
+  const device = state.devices.get(pack.device) ?? addDevice(state, pack.device, undefined)
+  device.headSequence = pack.sequence
+  device.headHash = pack.hash
+  device.packs.push({
+    sequence: pack.sequence,
+    previous: pack.previous,
+    hash: pack.hash,
+    bootCount: pack.bootCount,
+    firstTimeMs: pack.firstTimeMs,
+    lastTimeMs: pack.lastTimeMs,
+    readings: pack.readings,
+    receivedMs: pack.receivedMs,
+    batchSequence: pack.batchSequence,
+    position,
+  })
+  if (pack.batchSequence > state.openSequence) state.openSequence = pack.batchSequence
+  state.acceptedPacks += 1
+  state.acceptedReadings += pack.readings
+  state.unbatchedPacks += 1
+  state.oldestUnbatchedMs ??= pack.receivedMs
+  const subject = device.enrolled?.subject
+  if (subject === undefined) return
+  state.lastIngestMs.set(subject, pack.receivedMs)
+  markLate(state, subject, pack)
+}
+
+/** Remembers which closed periods a pack speaks about. */
+function markLate(
+  state: WorkerState,
+  subject: Hex,
+  pack: Pick<PackEntry, 'firstTimeMs' | 'lastTimeMs' | 'batchSequence'>,
+): void {
+  for (const assignment of state.assignmentsOf.get(subject) ?? []) {
+    if (pack.firstTimeMs >= assignment.closedUntilMs) continue
+    for (const [key, closed] of assignment.closed) {
+      const speaks = pack.firstTimeMs < closed.endMs && pack.lastTimeMs >= closed.startMs
+      if (speaks && pack.batchSequence > closed.batchSequence) assignment.late.add(key)
+    }
+  }
+}
+
+export function applyAssignment(state: WorkerState, key: string, knownSinceMs: number): void {
+  if (state.assignments.has(key)) return
+  const assignment: AssignmentState = {
+    key,
+    knownSinceMs,
+    closed: new Map(),
+    closedUntilMs: 0,
+    lastClosedStartMs: undefined,
+    late: new Set(),
+  }
+  state.assignments.set(key, assignment)
+  const subject = key.slice(0, key.indexOf('/')) as Hex
+  const beside = state.assignmentsOf.get(subject)
+  if (beside === undefined) state.assignmentsOf.set(subject, [assignment])
+  else beside.push(assignment)
+}
+
+/** What a batch changes: which periods are closed and what the next batch links to. */
+export type AppliedBatch = Omit<BatchEntry, 'position'> & {
+  readonly closed: readonly (Period & {
+    readonly key: string
+    readonly firstLeaf: Hex
+    readonly index: number
+  })[]
+}
+
+export function applyBatch(
+  state: WorkerState,
+  batch: AppliedBatch,
+  position: LedgerPosition,
+): void {
+  state.batches.push({
+    sequence: batch.sequence,
+    digest: batch.digest,
+    closedAtMs: batch.closedAtMs,
+    position,
+  })
+  if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
+  for (const { key, firstLeaf, index, startMs, endMs } of batch.closed) {
+    const assignment = state.assignments.get(key)
+    if (assignment === undefined) continue
+    const period = periodKey({ startMs, endMs })
+    assignment.closed.set(period, {
+      startMs,
+      endMs,
+      firstLeaf,
+      index,
+      batchSequence: batch.sequence,
+    })
+    assignment.late.delete(period)
+    assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
+    assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
+  }
+  // Recounted rather than subtracted: what a batch holds is decided by the packs' own promise.
+  let unbatched = 0
+  let oldest: number | undefined
+  for (const device of state.devices.values()) {
+    for (let index = device.packs.length - 1; index >= 0; index -= 1) {
+      const pack = device.packs[index]
+      if (pack === undefined || pack.batchSequence <= batch.sequence) break
+      unbatched += 1
+      if (oldest === undefined || pack.receivedMs < oldest) oldest = pack.receivedMs
+    }
+  }
+  state.unbatchedPacks = unbatched
+  state.oldestUnbatchedMs = oldest
+}
+
+/** The device's packs of one batch, in order: those whose receipts promised it. */
+export function packsOfBatch(device: DeviceState, sequence: bigint): PackEntry[] {
+  const packs: PackEntry[] = []
+  for (let index = device.packs.length - 1; index >= 0; index -= 1) {
+    const pack = device.packs[index]
+    if (pack === undefined || pack.batchSequence < sequence) break
+    if (pack.batchSequence === sequence) packs.push(pack)
+  }
+  return packs.reverse()
+}
+
+/**
+ * The device's packs up to a batch that speak about a span of time, in order. What lies between two
+ * of them in the chain is taken too, so that a pack about another time is not taken for a gap.
+ */
+export function packsOfPeriod(device: DeviceState, span: Period, sequence: bigint): PackEntry[] {
+  const speaks = (pack: PackEntry): boolean =>
+    pack.batchSequence <= sequence &&
+    pack.firstTimeMs < span.endMs &&
+    pack.lastTimeMs >= span.startMs
+  const first = device.packs.findIndex(speaks)
+  if (first < 0) return []
+  return device.packs.slice(first, device.packs.findLastIndex(speaks) + 1)
+}

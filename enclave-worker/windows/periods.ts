@@ -1,0 +1,89 @@
+import { parseDuration } from '#schemas/policy/quantities.ts'
+import type { Policy } from '#schemas/policy/policy.ts'
+import { BaseError } from '#schemas/errors.ts'
+
+/** Unix milliseconds: from `startMs`, inclusive, to `endMs`, exclusive. */
+export type Period = { readonly startMs: number; readonly endMs: number }
+
+/** Raised when the periods of a policy's window cannot be told by this release. */
+export class UnsupportedWindowError extends BaseError {
+  override readonly name = 'UnsupportedWindowError'
+}
+
+type Stride = { readonly lengthMs: number; readonly stepMs: number; readonly anchorMs: number }
+
+function strideOf(window: Policy['window']): Stride | undefined {
+  if (window.kind === 'tumbling') {
+    const lengthMs = parseDuration(window.length) ?? 0
+    return { lengthMs, stepMs: lengthMs, anchorMs: window.anchorMs }
+  }
+  if (window.kind === 'sliding') {
+    return {
+      lengthMs: parseDuration(window.length) ?? 0,
+      stepMs: parseDuration(window.step) ?? 0,
+      anchorMs: window.anchorMs,
+    }
+  }
+  return undefined
+}
+
+/**
+ * Refuses windows whose periods have to be written into the assignment and are not.
+ *
+ * @throws {@link UnsupportedWindowError}
+ */
+export function assertPeriods(
+  window: Policy['window'],
+  explicit: readonly Period[] | undefined,
+  field: string,
+): void {
+  if (explicit !== undefined) {
+    for (const [index, { startMs, endMs }] of explicit.entries()) {
+      if (endMs <= startMs) {
+        throw new UnsupportedWindowError('A period ends before it has begun.', {
+          field: `${field}[${index}].endMs`,
+        })
+      }
+    }
+    return
+  }
+  const stride = strideOf(window)
+  if (stride === undefined || stride.lengthMs <= 0 || stride.stepMs <= 0) {
+    throw new UnsupportedWindowError(`A ${window.kind} window does not say when it begins.`, {
+      field,
+      remedy: 'Write the periods into the assignment: [{ "startMs": …, "endMs": … }].',
+    })
+  }
+}
+
+/**
+ * The periods that end at or before `untilMs`, ascending by end: the assignment's own when it has
+ * any, else those of the policy's window that start at or after `fromMs`.
+ *
+ * @param limit - At most this many are answered; the rest come when these are closed.
+ */
+export function endedPeriods(
+  window: Policy['window'],
+  explicit: readonly Period[] | undefined,
+  fromMs: number,
+  untilMs: number,
+  limit: number,
+): Period[] {
+  if (explicit !== undefined) {
+    return explicit
+      .filter(({ endMs }) => endMs <= untilMs)
+      .sort((left, right) => left.endMs - right.endMs || left.startMs - right.startMs)
+      .slice(0, limit)
+  }
+  const stride = strideOf(window)
+  if (stride === undefined) return []
+  const { lengthMs, stepMs, anchorMs } = stride
+  const first = Math.ceil((fromMs - anchorMs) / stepMs)
+  const periods: Period[] = []
+  for (let index = first; periods.length < limit; index += 1) {
+    const startMs = anchorMs + index * stepMs
+    if (startMs + lengthMs > untilMs) break
+    periods.push({ startMs, endMs: startMs + lengthMs })
+  }
+  return periods
+}
