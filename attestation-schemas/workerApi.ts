@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Batch } from './batch.ts'
 import type { Hex } from './bytes.ts'
 import { BaseError } from './errors.ts'
