@@ -22,35 +22,39 @@ export type Attester = {
   extend(name: string, payload: Uint8Array): void
 }
 
-/** Change a minted quote on its way out; the identity for an honest agent. */
-export type TamperQuote = (quote: Uint8Array) => Uint8Array
+/** A platform, or one for each instant: lies about time must stay lies while the agent runs. */
+export type PlatformSource = Platform | ((now: number) => Platform)
+
+/** The platform of an instant; the last one made is kept. */
+export function platformClock(source: PlatformSource, clock: () => number): () => Platform {
+  if (typeof source !== 'function') return () => source
+  let kept: { now: number; platform: Platform } | undefined
+  return () => {
+    const now = clock()
+    if (kept === undefined || kept.now !== now) kept = { now, platform: source(now) }
+    return kept.platform
+  }
+}
 
 export type MintingOptions = {
-  readonly platform: Platform
+  readonly platform: () => Platform
   readonly application: Application
-  readonly version?: 4 | 5
-  readonly body?: 'td10' | 'td15'
-  readonly tamper?: TamperQuote | undefined
+  readonly version: 4 | 5
 }
 
 /** Quotes of the local platform whose RTMR3 and MRCONFIGID speak of the application. */
 export function mintingAttester(options: MintingOptions): Attester {
-  const { platform, application, version = 4, tamper = (quote) => quote } = options
+  const { platform, application, version } = options
   const events: MeasuredEvent[] = [...localBootEvents, ...application.events]
   const registers = (): MeasuredRegisters => ({
-    ...platform.localMeasurements,
+    ...platform().localMeasurements,
     rtmr3: replayLog(events, 3),
     mrConfigId: application.mrConfigId,
   })
   return {
     quote(reportData) {
-      const quote = platform.mintQuote({
-        reportData,
-        measurements: registers(),
-        version,
-        ...(options.body === undefined ? {} : { body: options.body }),
-      })
-      return { quote: tamper(quote), reportData }
+      const quote = platform().mintQuote({ reportData, measurements: registers(), version })
+      return { quote, reportData }
     },
     registers,
     events: () => events,

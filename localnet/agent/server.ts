@@ -5,15 +5,16 @@ import { createConnection } from 'node:net'
 import { p256 } from '@noble/curves/p256'
 import { developmentSeed } from '../tdx/keys.ts'
 import type { Seed } from '../tdx/keys.ts'
+import { answerCertificationRequest } from '../tdx/certificationService.ts'
 import type { Platform } from '../tdx/platform.ts'
 import { createApplication } from './application.ts'
-import { fixtureAttester, mintingAttester } from './attester.ts'
-import type { Attester, TamperQuote } from './attester.ts'
+import { fixtureAttester, mintingAttester, platformClock } from './attester.ts'
+import type { Attester, PlatformSource } from './attester.ts'
 import { AgentConfigurationError, AgentRequestError } from './errors.ts'
 import type { Fixture } from './fixture.ts'
 import { createAppKeys } from './keys.ts'
 import type { AppKeys } from './keys.ts'
-import { agentMethods } from './methods.ts'
+import { agentMethods, guestMethods } from './methods.ts'
 import type { AgentState } from './methods.ts'
 import { createCertificateAuthority } from './raTls.ts'
 import { queryFields, RequestFields } from './requestFields.ts'
@@ -22,7 +23,7 @@ export type AgentMode = 'minted' | 'fixture' | 'patched'
 
 export type GuestAgentOptions = {
   /** Mints the quotes of mode `minted`; the other modes do without. */
-  readonly platform?: Platform
+  readonly platform?: PlatformSource
   /** Content of `app-compose.json`, not its path. */
   readonly composeFile: string | Uint8Array
   /** Default `minted`. */
@@ -45,8 +46,8 @@ export type GuestAgentOptions = {
   readonly stripsDigests?: boolean
   /** Reported by `Version`. Default 0.5.11. */
   readonly version?: string
-  /** Break quotes on their way out. */
-  readonly tamper?: TamperQuote
+  /** Methods that answer HTTP 400, as an agent whose host has lost its quoting enclave does. */
+  readonly failingMethods?: readonly string[]
   /** Unix seconds. Default: this machine's clock. */
   readonly clock?: () => number
 }
@@ -60,6 +61,8 @@ export type GuestAgent = {
   readonly kmsRootPublicKey: Uint8Array | undefined
   readonly composeHash: Uint8Array
   readonly appId: Uint8Array
+  /** What minted quotes carry as MRCONFIGID. */
+  readonly mrConfigId: Uint8Array
   close(): Promise<void>
 }
 
@@ -81,20 +84,37 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
     keyProviderId: authority.kmsCaKey,
     ...(options.appId === undefined ? {} : { appId: options.appId }),
   })
+  const clock = options.clock ?? (() => Math.floor(Date.now() / 1000))
+  const platform =
+    options.platform === undefined ? undefined : platformClock(options.platform, clock)
   const derived = createAppKeys(seed, application.appId)
   const state: AgentState = {
     application,
-    attester: createAttester(options, application),
+    attester: createAttester(options, platform, application),
     keys: options.appKeys ?? derived.keys,
     authority,
     stripsDigests: options.stripsDigests ?? true,
     version: options.version ?? '0.5.11',
     vmConfig: options.fixture?.vmConfig || application.vmConfig,
-    clock: options.clock ?? (() => Math.floor(Date.now() / 1000)),
+    clock,
     createTlsSecret: () => p256.utils.randomPrivateKey(),
   }
+  const isMinting = (options.mode ?? 'minted') === 'minted'
+  const service: Service = {
+    state,
+    // Only minted quotes have collateral of ours.
+    platform: isMinting ? platform : undefined,
+    failing: new Set((options.failingMethods ?? []).map((name) => `/${name.replace(/^\//, '')}`)),
+  }
+  const unknown = [...service.failing].find((path) => agentMethods[path] === undefined)
+  if (unknown !== undefined) {
+    throw new AgentConfigurationError(`There is no method ${unknown} that could fail.`, {
+      field: 'failingMethods',
+      remedy: `Name one of ${Object.keys(guestMethods).join(', ')}.`,
+    })
+  }
   const listener = (request: IncomingMessage, response: ServerResponse) => {
-    void answer(state, request, response)
+    void answer(service, request, response)
   }
 
   const port = options.port ?? (socketPath === undefined ? 0 : undefined)
@@ -120,14 +140,22 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
     kmsRootPublicKey: options.appKeys === undefined ? derived.rootPublicKey : undefined,
     composeHash: application.composeHash,
     appId: application.appId,
+    mrConfigId: application.mrConfigId,
     async close() {
       await Promise.all(servers.map(close))
     },
   }
 }
 
+type Service = {
+  readonly state: AgentState
+  readonly platform: (() => Platform) | undefined
+  readonly failing: ReadonlySet<string>
+}
+
 function createAttester(
-  { mode = 'minted', platform, fixture, quoteVersion = 4, tamper }: GuestAgentOptions,
+  { mode = 'minted', fixture, quoteVersion = 4 }: GuestAgentOptions,
+  platform: (() => Platform) | undefined,
   application: ReturnType<typeof createApplication>,
 ): Attester {
   if (mode === 'minted') {
@@ -137,7 +165,7 @@ function createAttester(
         remedy: 'Pass createPlatform({ now }).',
       })
     }
-    return mintingAttester({ platform, application, version: quoteVersion, tamper })
+    return mintingAttester({ platform, application, version: quoteVersion })
   }
   if (fixture === undefined) {
     throw new AgentConfigurationError(`Mode ${mode} needs a fixture.`, {
@@ -148,9 +176,19 @@ function createAttester(
   return fixtureAttester(fixture, mode)
 }
 
-async function answer(state: AgentState, request: IncomingMessage, response: ServerResponse) {
+async function answer(service: Service, request: IncomingMessage, response: ServerResponse) {
+  const { state, platform, failing } = service
   try {
     const url = new URL(request.url ?? '/', 'http://localhost')
+    const certification =
+      platform === undefined || request.method !== 'GET'
+        ? undefined
+        : answerCertificationRequest(platform(), url, state.clock())
+    if (certification !== undefined) {
+      response.writeHead(certification.status, certification.headers)
+      response.end(certification.body)
+      return
+    }
     const method = agentMethods[url.pathname]
     if (method === undefined) {
       reply(response, 404, { error: `Service not found: ${url.pathname.slice(1)}` })
@@ -158,6 +196,9 @@ async function answer(state: AgentState, request: IncomingMessage, response: Ser
     }
     const fields =
       request.method === 'GET' ? queryFields(url.searchParams) : await bodyFields(request)
+    if (failing.has(url.pathname)) {
+      throw new AgentRequestError('Failed to get quote: the quoting enclave is not available')
+    }
     reply(response, 200, method(state, fields))
   } catch (error) {
     const isRequestError = error instanceof AgentRequestError

@@ -86,6 +86,7 @@ const localName = (commonName: string): Name => [
   ['CN', commonName],
   ['O', localOrganization],
   ['L', 'localhost'],
+  ['ST', 'ZZ'],
   ['C', 'ZZ'],
 ]
 

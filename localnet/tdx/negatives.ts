@@ -715,8 +715,8 @@ export const negatives = {
   // Quote: format
   quoteTooLarge: {
     rule: 'QuoteTooLarge',
-    description: 'A megabyte of zeros follows the quote.',
-    bytes: (quote) => concatBytes(quote, new Uint8Array(1 << 20)),
+    description: 'So many zeros follow the quote that it has 16 385 bytes.',
+    bytes: (quote) => concatBytes(quote, new Uint8Array(16_385 - quote.length)),
   },
   quoteEmpty: cutTo(0, 'which is none'),
   quoteCutInVersion: cutTo(1, 'within the version'),
