@@ -6,11 +6,15 @@ import {
   percentileName,
 } from '#schemas/policy/measures.ts'
 import type { Policy } from '#schemas/policy/policy.ts'
+import { zoneOffsets } from '#schemas/policy/timeZones.ts'
 import { parseDecimal, parseDuration, parsePercent } from '#schemas/policy/quantities.ts'
 import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
 
-/** Values that fulfil a condition: `low <= v <= high`, in millionths. */
-export type Band = { readonly low: number; readonly high: number }
+/**
+ * Values that fulfil a condition: `low <= v <= high`, in whole millionths. A line passes between
+ * them as well: where the limit itself is excluded, all up to the next millionth still fulfils.
+ */
+export type Band = { readonly low: number; readonly high: number; readonly isOpen: boolean }
 
 /** A policy with every text turned into the integer that it stands for. */
 export type CompiledPolicy = {
@@ -26,7 +30,7 @@ export type CompiledPolicy = {
   /** What ends a violation; lies within `good`. */
   readonly clear: Band
   readonly forMs: number
-  readonly range: Band
+  readonly range: { readonly low: number; readonly high: number }
   readonly hasRange: boolean
   readonly stepLimit: number
   readonly stepWithinMs: number
@@ -35,6 +39,15 @@ export type CompiledPolicy = {
   readonly faultCodes: readonly number[]
   readonly minimumSpacingMs: number
   readonly repeatsRun: number
+  /** Expected time between readings; 0 when the policy names none. */
+  readonly intervalMs: number
+  readonly needsPacks: boolean
+  readonly needsCalibration: boolean
+  /** How far a pack's last stamp may lie after, or before, its receipt. */
+  readonly maxAheadMs: number
+  readonly maxBehindMs: number
+  /** Changes of the wall clock whose traces are looked for. */
+  readonly clockChanges: readonly { readonly atMs: number; readonly shiftMs: number }[]
   readonly minimumTier: TrustTier
   readonly integralPerMs: number
   readonly clipsNegative: boolean
@@ -68,20 +81,31 @@ const micro = (text: string): number => parseDecimal(text) ?? Number.NaN
 const ms = (text: string): number => parseDuration(text) ?? Number.NaN
 
 function band(predicate: Policy['predicate'], inset: number): Band {
-  if (predicate === undefined) return { low: -largest, high: largest }
+  if (predicate === undefined) return { low: -largest, high: largest, isOpen: false }
   if (predicate.operator === 'between') {
-    return { low: micro(predicate.low) + inset, high: micro(predicate.high) - inset }
+    return { low: micro(predicate.low) + inset, high: micro(predicate.high) - inset, isOpen: false }
   }
   const limit = micro(predicate.limit)
   // Values are whole millionths, so that "less than" is "at most the millionth below".
   const bands: Record<typeof predicate.operator, Band> = {
-    equals: { low: limit, high: limit },
-    lt: { low: -largest, high: limit - 1 - inset },
-    le: { low: -largest, high: limit - inset },
-    gt: { low: limit + 1 + inset, high: largest },
-    ge: { low: limit + inset, high: largest },
+    equals: { low: limit, high: limit, isOpen: false },
+    lt: { low: -largest, high: limit - 1 - inset, isOpen: true },
+    le: { low: -largest, high: limit - inset, isOpen: false },
+    gt: { low: limit + 1 + inset, high: largest, isOpen: true },
+    ge: { low: limit + inset, high: largest, isOpen: false },
   }
   return bands[predicate.operator]
+}
+
+function clockChanges(
+  rule: Policy['quality']['daylightSaving'],
+): { atMs: number; shiftMs: number }[] {
+  if (rule === undefined) return []
+  const offsets = zoneOffsets(rule.zone, rule.timeZoneTable)
+  return offsets.slice(1).map(({ fromMs, offsetMs }, index) => ({
+    atMs: fromMs,
+    shiftMs: Math.abs(offsetMs - (offsets[index]?.offsetMs ?? 0)),
+  }))
 }
 
 /** Turns a decoded policy into integers. The policy has to come from `decodePolicy`. */
@@ -121,6 +145,13 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     faultCodes: (quality.faultCodes ?? []).map(micro),
     minimumSpacingMs: quality.minimumSpacing === undefined ? 0 : ms(quality.minimumSpacing),
     repeatsRun: quality.repeats?.run ?? 0,
+    intervalMs: policy.signal.interval === undefined ? 0 : ms(policy.signal.interval),
+    needsPacks: quality.packs === 'required',
+    needsCalibration: quality.calibration === 'required',
+    maxAheadMs: quality.clock === undefined ? Number.POSITIVE_INFINITY : ms(quality.clock.maxAhead),
+    maxBehindMs:
+      quality.clock === undefined ? Number.POSITIVE_INFINITY : ms(quality.clock.maxBehind),
+    clockChanges: clockChanges(quality.daylightSaving),
     minimumTier: trustTiers[quality.minimumTier ?? 'replay'],
     integralPerMs: integral?.kind === 'integral' ? timeBaseMs[integral.per] : timeBaseMs.s,
     clipsNegative: integral?.kind === 'integral' && integral.negative === 'zero',

@@ -1,12 +1,12 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { utf8, toHex } from '#schemas/bytes.ts'
 import { keccak } from '#schemas/keccak.ts'
-import type { TrustTier } from '#schemas/trustTier.ts'
+import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
 import type { VerdictName } from '#schemas/report.ts'
 import canonicalize from 'canonicalize'
 import type { CompiledPolicy } from './compile.ts'
 import { type EngineState, note } from './engine.ts'
-import { type Finding, type FindingName, findingEffects } from './findings.ts'
+import { type Finding, findingEffects } from './findings.ts'
 import { kineticMeanMicro } from './kinetic.ts'
 import { divideRounded } from './rounding.ts'
 
@@ -278,7 +278,6 @@ function verdictOf(
 export function conclude(
   state: EngineState,
   policy: CompiledPolicy,
-  tier: TrustTier,
   delivery: Delivery,
 ): Evaluation {
   const lengthMs = state.endMs - state.startMs
@@ -296,8 +295,8 @@ export function conclude(
   if (value === undefined) note(state, 'settlement_undetermined', state.startMs)
   const findings = [...state.findings]
     .map(([name, finding]) => ({
-      name: name as FindingName,
-      effect: findingEffects[name as FindingName],
+      name,
+      effect: findingEffects[name],
       ...finding,
     }))
     .sort((left, right) => (left.name < right.name ? -1 : 1))
@@ -314,7 +313,7 @@ export function conclude(
     valueMicro: value ?? 0n,
     unit: policy.settlement.unit,
     coveragePpm,
-    tier,
+    tier: state.tier === 0 ? trustTiers.replay : state.tier,
     measures: {
       ...measures,
       exact_duplicates: BigInt(delivery.exactDuplicates),

@@ -1,5 +1,8 @@
-import type { CompiledPolicy } from './compile.ts'
+import type { TrustTier } from '#schemas/trustTier.ts'
+import type { Band, CompiledPolicy } from './compile.ts'
+import type { FindingName } from './findings.ts'
 import { kineticFactor } from './kinetic.ts'
+import { type RepeatsState, createRepeats, takeValue } from './repeats.ts'
 import { divideRounded } from './rounding.ts'
 
 /**
@@ -25,6 +28,10 @@ const fine = 0
 const bad = 1
 const silent = 2
 type Judgement = typeof fine | typeof bad | typeof silent
+
+/** What one instant can hold: a value, none, two that contradict each other, or one that is no evidence. */
+export const slots = { value: 0, empty: 1, conflict: 2, refused: 3 } as const
+export type Slot = (typeof slots)[keyof typeof slots]
 
 /** All that is remembered between two readings: plain numbers, so that it can be stored. */
 export type EngineState = {
@@ -75,8 +82,15 @@ export type EngineState = {
   goodSlices: number
   badSlices: number
   unknownSlices: number
+  /** Last instant with a value; -1 before the first. */
+  lastValueMs: number
+  /** The weakest tier leaned on; 0 while there is none. */
+  tier: TrustTier | 0
+  /** Changes of the wall clock near the window, with how much looked like a doubled hour there. */
+  readonly clockChanges: { readonly atMs: number; readonly shiftMs: number; doubled: number }[]
+  readonly repeats: RepeatsState | undefined
   readonly counts: Map<number, number>
-  readonly findings: Map<string, FindingState>
+  readonly findings: Map<FindingName, FindingState>
 }
 
 export type FindingState = { count: number; firstMs: number; lastMs: number }
@@ -85,7 +99,14 @@ function noRuns(): Runs {
   return { startMs: -1, longestMs: 0, longestStartMs: -1, count: 0, totalMs: 0 }
 }
 
-export function createEngine(startMs: number, endMs: number, sliceMs: number): EngineState {
+/**
+ * How far from a change of the wall clock its traces can lie: a device may have taken its local time
+ * for UTC or for the time of another zone.
+ */
+const clockChangeReachMs = 14 * 3_600_000
+
+export function createEngine(startMs: number, endMs: number, policy: CompiledPolicy): EngineState {
+  const { sliceMs } = policy
   return {
     startMs,
     endMs,
@@ -122,6 +143,14 @@ export function createEngine(startMs: number, endMs: number, sliceMs: number): E
     goodSlices: 0,
     badSlices: 0,
     unknownSlices: 0,
+    lastValueMs: -1,
+    tier: 0,
+    clockChanges: policy.clockChanges
+      .filter(
+        ({ atMs }) => atMs > startMs - clockChangeReachMs && atMs < endMs + clockChangeReachMs,
+      )
+      .map((change) => ({ ...change, doubled: 0 })),
+    repeats: policy.repeatsRun === 0 ? undefined : createRepeats(policy.repeatsRun),
     counts: new Map(),
     findings: new Map(),
   }
@@ -131,14 +160,23 @@ export function createEngine(startMs: number, endMs: number, sliceMs: number): E
 const exactLimit = 2 ** 52
 
 /** Notes something suspicious by name, with how often and when. */
-export function note(state: EngineState, name: string, atMs: number, times = 1): void {
-  const finding = state.findings.get(name)
-  if (finding === undefined) state.findings.set(name, { count: times, firstMs: atMs, lastMs: atMs })
+export function noteIn(
+  findings: Map<FindingName, FindingState>,
+  name: FindingName,
+  atMs: number,
+  times: number,
+): void {
+  const finding = findings.get(name)
+  if (finding === undefined) findings.set(name, { count: times, firstMs: atMs, lastMs: atMs })
   else {
     finding.count += times
     finding.firstMs = Math.min(finding.firstMs, atMs)
     finding.lastMs = Math.max(finding.lastMs, atMs)
   }
+}
+
+export function note(state: EngineState, name: FindingName, atMs: number, times = 1): void {
+  noteIn(state.findings, name, atMs, times)
 }
 
 function closeRun(runs: Runs, atMs: number, forMs: number): void {
@@ -284,16 +322,19 @@ function offsetsInside(
   first: number,
   second: number,
   spanMs: number,
-  { low, high }: { low: number; high: number },
+  band: Band,
 ): [number, number] {
+  const { low, high, isOpen } = band
   if (first === second) return first >= low && first <= high ? [0, spanMs] : [0, 0]
   // Falling lines are rising ones mirrored at zero.
   const rises = second > first
   const start = BigInt(rises ? first : -first)
   const rise = BigInt(rises ? second : -second) - start
   const span = BigInt(spanMs)
-  const toLow = (BigInt(rises ? low : -high) - start) * span
-  const toHigh = (BigInt(rises ? high : -low) - start) * span
+  // An open band reaches up to, but not to, the next millionth.
+  const margin = isOpen ? 1n : 0n
+  const toLow = (BigInt(rises ? low : -high) - margin - start) * span + margin
+  const toHigh = (BigInt(rises ? high : -low) + margin - start) * span - margin
   const from = toLow <= 0n ? 0n : (toLow + rise - 1n) / rise
   const to = toHigh < 0n ? 0n : toHigh / rise + 1n
   const clip = (offset: bigint): number => (offset > span ? spanMs : Number(offset))
@@ -371,6 +412,30 @@ function countSample(state: EngineState, policy: CompiledPolicy, value: number):
   }
 }
 
+/**
+ * Looks for what a changed wall clock leaves in a stream that should not have one: a hole as long as
+ * the shift, or instants that are said twice, both near the change.
+ */
+function watchClock(state: EngineState, policy: CompiledPolicy, timeMs: number, slot: Slot): void {
+  const { intervalMs } = policy
+  for (const change of state.clockChanges) {
+    if (Math.abs(timeMs - change.atMs) > clockChangeReachMs) continue
+    if (slot === slots.value && state.lastValueMs >= 0) {
+      const holeMs = timeMs - state.lastValueMs - intervalMs
+      if (Math.abs(holeMs - change.shiftMs) <= intervalMs / 2) {
+        note(state, 'daylight_saving', state.lastValueMs + intervalMs)
+      }
+    }
+    const isDoubled =
+      slot === slots.conflict || (state.lastMs >= 0 && timeMs - state.lastMs < 0.75 * intervalMs)
+    if (!isDoubled) continue
+    change.doubled += 1
+    if (change.doubled === Math.max(2, Math.floor(change.shiftMs / intervalMs / 2))) {
+      note(state, 'daylight_saving', timeMs)
+    }
+  }
+}
+
 function watchQuality(
   state: EngineState,
   policy: CompiledPolicy,
@@ -405,17 +470,19 @@ function watchQuality(
 /**
  * Takes the next slot. Instants ascend strictly; the caller has merged what came for one instant.
  *
- * @param isValue - Whether the slot holds a value that is evidence; if not, `value` is ignored and
- * whatever was held ends here.
+ * @param slot - What the instant holds. Unless it is `value`, `value` is ignored and whatever was held
+ * ends here.
  */
 export function advance(
   state: EngineState,
   policy: CompiledPolicy,
   timeMs: number,
   value: number,
-  isValue: boolean,
+  slot: Slot,
 ): void {
   const { kind, reachMs } = policy
+  const isValue = slot === slots.value
+  if (state.clockChanges.length > 0) watchClock(state, policy, timeMs, slot)
   let isInside = timeMs >= state.startMs && timeMs < state.endMs
   if (kind === 'hold') {
     if (state.lastIsValue) {
@@ -440,8 +507,15 @@ export function advance(
     }
     if (isInside) countSample(state, policy, value)
     watchQuality(state, policy, timeMs, value)
+    if (state.repeats !== undefined && takeValue(state.repeats, value)) {
+      note(state, 'repeated_values', timeMs)
+    }
     state.lastValue = value
-  } else if (isInside) state.emptySlots += 1
+    state.lastValueMs = timeMs
+  } else if (isInside) {
+    if (slot === slots.empty) state.emptySlots += 1
+    else if (slot === slots.conflict) state.conflicts += 1
+  }
   state.lastIsValue = isValue
   state.lastMs = timeMs
 }

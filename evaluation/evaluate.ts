@@ -1,13 +1,25 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import type { Policy } from '#schemas/policy/policy.ts'
-import { parseDuration } from '#schemas/policy/quantities.ts'
+import { type Policy, assertWindow, windowsWithin } from '#schemas/policy/policy.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
-import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
 import { compilePolicy } from './compile.ts'
 import { type Evaluation, conclude } from './conclude.ts'
 import { createEngine, finish, note } from './engine.ts'
-import { type Calibration, bearsOnWindow, checkPacks, takeInstant } from './intake.ts'
+import {
+  type Calibration,
+  type Instant,
+  type Intake,
+  addStatement,
+  isHeard,
+  takeInstant,
+} from './intake.ts'
+import {
+  type PackChain,
+  comparePacks,
+  createPackChain,
+  notePackChains,
+  takePack,
+} from './packChain.ts'
 
 export type { Evaluation, Measures } from './conclude.ts'
 export type { Finding, FindingEffect, FindingName } from './findings.ts'
@@ -54,63 +66,81 @@ export function assertPeriod(startMs: number, endMs: number): void {
  * The answer depends on the set of readings and packs alone: order, batching and repetition change
  * nothing but the two delivery counters, which no hash covers.
  *
- * @throws {@link InvalidPeriodError}
+ * @throws {@link InvalidPeriodError} | {@link NotAWindowError}
  */
 export function evaluate(input: EvaluationInput): Evaluation {
   const { policy, periodStartMs, periodEndMs } = input
   assertPeriod(periodStartMs, periodEndMs)
+  assertWindow(policy, { startMs: periodStartMs, endMs: periodEndMs })
   const compiled = compilePolicy(policy)
-  const { signal, quality } = policy
-  const state = createEngine(periodStartMs, periodEndMs, compiled.sliceMs)
-
+  const intake: Intake = {
+    policy: compiled,
+    signal: policy.signal,
+    calibrations: input.calibrations ?? [],
+  }
+  const state = createEngine(periodStartMs, periodEndMs, compiled)
+  const devices = new Set<Hex>()
   let outOfOrder = 0
+  let duplicates = 0
   let latestMs = Number.NEGATIVE_INFINITY
   let isAscending = true
-  const selected: Reading[] = []
-  const devices = new Set<Hex>()
-  let tier: TrustTier | 0 = 0
+  const heard: Reading[] = []
   for (const reading of input.readings) {
-    if (reading.series !== signal.series) continue
-    if (signal.device !== undefined && reading.device !== signal.device) continue
-    if (!bearsOnWindow(reading.timeMs, periodStartMs, periodEndMs, compiled)) continue
-    if (reading.tier > compiled.minimumTier) {
-      note(state, 'tier_too_weak', reading.timeMs)
+    if (!isHeard(reading, state, intake)) continue
+    if (reading.timeMs < latestMs) {
+      outOfOrder += 1
+      isAscending = false
+    } else latestMs = reading.timeMs
+    devices.add(reading.device)
+    heard.push(reading)
+  }
+  if (!isAscending) heard.sort((left, right) => left.timeMs - right.timeMs)
+  let instant: Instant | undefined
+  for (const reading of heard) {
+    if (instant?.timeMs === reading.timeMs) {
+      if (addStatement(instant, reading)) duplicates += 1
       continue
     }
-    if (reading.timeMs < latestMs) outOfOrder += 1
-    if (reading.timeMs <= latestMs) isAscending = false
-    else latestMs = reading.timeMs
-    devices.add(reading.device)
-    if (reading.tier > tier) tier = reading.tier
-    selected.push(reading)
+    if (instant !== undefined) {
+      takeInstant(instant, state, intake)
+      // One instant at or beyond the end completes the last piece; what follows cannot matter.
+      if (instant.timeMs >= periodEndMs) {
+        instant = undefined
+        break
+      }
+    }
+    instant = { timeMs: reading.timeMs, statements: [reading] }
   }
-  if (devices.size > 1) note(state, 'several_devices', periodStartMs)
-  if (!isAscending) selected.sort((left, right) => left.timeMs - right.timeMs)
-
-  const calibrations = quality.calibration === undefined ? undefined : (input.calibrations ?? [])
-  let duplicates = 0
-  let from = 0
-  while (from < selected.length) {
-    const timeMs = selected[from]?.timeMs
-    let to = from + 1
-    while (selected[to]?.timeMs === timeMs) to += 1
-    duplicates += takeInstant(selected.slice(from, to), state, compiled, signal, calibrations)
-    from = to
-    // One reading beyond the end completes the last piece; what follows cannot matter.
-    if (timeMs !== undefined && timeMs >= periodEndMs) break
-  }
+  if (instant !== undefined) takeInstant(instant, state, intake)
   finish(state, compiled)
+  if (devices.size > 1) note(state, 'several_devices', periodStartMs)
 
-  if (input.packs !== undefined) {
-    const packs = input.packs.filter(({ device }) => devices.has(device))
-    const skew = quality.clock === undefined ? undefined : parseDuration(quality.clock.maxSkew)
-    checkPacks(packs, state, skew)
+  const chains = new Map<Hex, PackChain>()
+  for (const pack of [...(input.packs ?? [])].sort(comparePacks)) {
+    let chain = chains.get(pack.device)
+    if (chain === undefined) {
+      chain = createPackChain()
+      chains.set(pack.device, chain)
+    }
+    takePack(chain, pack, state, compiled)
   }
-  if (quality.packs !== undefined && (input.packs ?? []).length === 0) {
-    note(state, 'packs_missing', periodStartMs)
-  }
-  return conclude(state, compiled, tier === 0 ? trustTiers.replay : tier, {
-    exactDuplicates: duplicates,
-    outOfOrder,
-  })
+  notePackChains(chains, devices, state, compiled)
+  return conclude(state, compiled, { exactDuplicates: duplicates, outOfOrder })
+}
+
+/**
+ * Judges every window of the policy that lies within a span: one evaluation each, in ascending order.
+ *
+ * @throws {@link InvalidPeriodError} | {@link TimeZoneError}
+ */
+export function evaluateWindows(
+  input: Omit<EvaluationInput, 'periodStartMs' | 'periodEndMs'> & {
+    readonly fromMs: number
+    readonly toMs: number
+  },
+): Evaluation[] {
+  assertPeriod(input.fromMs, input.toMs)
+  return windowsWithin(input.policy, { startMs: input.fromMs, endMs: input.toMs }).map(
+    ({ startMs, endMs }) => evaluate({ ...input, periodStartMs: startMs, periodEndMs: endMs }),
+  )
 }

@@ -43,6 +43,8 @@ export const findingEffects = {
   chain_broken: 'void',
   /** The device's clock went backwards between packs. */
   clock_step: 'void',
+  /** A later pack counts fewer boots than an earlier one. */
+  boot_count_regressed: 'void',
   /** The device's clock and the receiver's disagree by more than the policy allows. */
   clock_skew: 'void',
   /** Holes or doubled hours where a wall clock changed. */

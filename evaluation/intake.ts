@@ -1,8 +1,8 @@
 import type { Hex } from '#schemas/bytes.ts'
 import type { Policy } from '#schemas/policy/policy.ts'
-import type { PackMark, Reading } from '#schemas/reading.ts'
+import type { Reading } from '#schemas/reading.ts'
 import type { CompiledPolicy } from './compile.ts'
-import { type EngineState, advance, note } from './engine.ts'
+import { type EngineState, advance, note, slots } from './engine.ts'
 
 /** A span in which a sensor's calibration is valid. */
 export type Calibration = {
@@ -13,25 +13,49 @@ export type Calibration = {
   readonly validUntilMs: number
 }
 
-/** Whether a reading can bear on the window: what reaches into it from before or behind included. */
+/** What decides which readings are evidence. */
+export type Intake = {
+  readonly policy: CompiledPolicy
+  readonly signal: Policy['signal']
+  readonly calibrations: readonly Calibration[]
+}
+
+/**
+ * Whether a reading can bear on the window: what reaches into it from before or behind included. Of
+ * those behind the end only the first is taken.
+ */
 export function bearsOnWindow(
   timeMs: number,
-  startMs: number,
-  endMs: number,
+  { startMs, endMs }: { readonly startMs: number; readonly endMs: number },
   { kind, reachMs }: CompiledPolicy,
 ): boolean {
   if (kind === 'end') return timeMs > startMs && timeMs < endMs + reachMs
   return timeMs > startMs - reachMs && timeMs < (kind === 'linear' ? endMs + reachMs : endMs)
 }
 
+/**
+ * Whether the policy listens to this reading at all. What is too weak is passed over rather than
+ * taken as an empty slot: anybody could send it, and nobody may end another's value by it.
+ */
+export function isHeard(reading: Reading, state: EngineState, intake: Intake): boolean {
+  const { signal, policy } = intake
+  if (reading.series !== signal.series) return false
+  if (signal.device !== undefined && reading.device !== signal.device) return false
+  if (!Number.isSafeInteger(reading.timeMs)) {
+    note(state, 'invalid_value', state.startMs)
+    return false
+  }
+  if (!bearsOnWindow(reading.timeMs, state, policy)) return false
+  if (reading.tier > policy.minimumTier) {
+    note(state, 'tier_too_weak', reading.timeMs)
+    return false
+  }
+  return true
+}
+
 /** The value if the reading is evidence, otherwise `null` and a finding that says why. */
-function admit(
-  reading: Reading,
-  state: EngineState,
-  policy: CompiledPolicy,
-  signal: Policy['signal'],
-  calibrations: readonly Calibration[] | undefined,
-): number | null {
+function admit(reading: Reading, state: EngineState, intake: Intake): number | null {
+  const { policy, signal, calibrations } = intake
   const { timeMs, valueMicro } = reading
   if (reading.unit !== signal.unit) {
     note(state, 'unit_mismatch', timeMs)
@@ -51,7 +75,7 @@ function admit(
     return null
   }
   if (
-    calibrations !== undefined &&
+    policy.needsCalibration &&
     !calibrations.some(
       (calibration) =>
         calibration.device === reading.device &&
@@ -63,84 +87,65 @@ function admit(
     note(state, 'outside_calibration', timeMs)
     return null
   }
-  // -0 and 0 are one value, but not one in a set of counters.
+  // -0 and 0 are one value, and a sum of zeros must have one sign.
   return valueMicro === 0 ? 0 : valueMicro
 }
 
+function isSameStatement(left: Reading, right: Reading): boolean {
+  return left.device === right.device && left.unit === right.unit && sameValue(left, right)
+}
+
+function sameValue(left: Reading, right: Reading): boolean {
+  // Object.is would tell -0 from 0 and === would tell NaN from NaN.
+  return (
+    left.valueMicro === right.valueMicro ||
+    (Number.isNaN(left.valueMicro) && Number.isNaN(right.valueMicro))
+  )
+}
+
+/** Everything that was said about one instant, each statement once. */
+export type Instant = { readonly timeMs: number; readonly statements: Reading[] }
+
 /**
- * Enters everything that was said about one instant. The same thing said twice is one statement; two
- * different ones contradict each other, and then there is no value.
+ * Adds a reading to its instant. Of two copies of a statement the stronger tier is kept: what a
+ * device has signed is not weakened by a gateway that says the same.
  *
- * @param group - At least one reading; all of one instant.
- * @returns How many were repetitions.
+ * @returns Whether it was a repetition.
  */
-export function takeInstant(
-  group: readonly Reading[],
-  state: EngineState,
-  policy: CompiledPolicy,
-  signal: Policy['signal'],
-  calibrations: readonly Calibration[] | undefined,
-): number {
-  const [first] = group
-  if (first === undefined) return 0
-  let duplicates = 0
-  if (group.length > 1) {
-    const statements = new Set(group.map(({ unit, valueMicro }) => `${valueMicro} ${unit}`))
-    duplicates = group.length - statements.size
-    if (statements.size > 1) {
-      note(state, 'equivocation', first.timeMs)
-      state.conflicts += 1
-      advance(state, policy, first.timeMs, 0, false)
-      return duplicates
-    }
+export function addStatement({ statements }: Instant, reading: Reading): boolean {
+  for (const [index, known] of statements.entries()) {
+    if (!isSameStatement(known, reading)) continue
+    if (reading.tier < known.tier) statements[index] = reading
+    return true
   }
-  const value = admit(first, state, policy, signal, calibrations)
-  advance(state, policy, first.timeMs, value ?? 0, value !== null)
-  return duplicates
+  statements.push(reading)
+  return false
 }
 
 /**
- * Checks the chain of packs: numbering without gaps, every pack naming the one before it, clocks that
- * never run backwards and agree with the receiver's.
- *
- * Packs are taken in the order of their sequence numbers, not of their arrival, so that the findings
- * are a property of what was signed.
+ * Enters one instant. Two statements that differ contradict each other, and then there is no value.
  */
-export function checkPacks(
-  packs: readonly PackMark[],
-  state: EngineState,
-  maxSkewMs: number | undefined,
-): void {
-  const sorted = [...packs].sort((left, right) => {
-    if (left.device !== right.device) return left.device < right.device ? -1 : 1
-    if (left.sequence !== right.sequence) return left.sequence < right.sequence ? -1 : 1
-    return left.hash < right.hash ? -1 : 1
-  })
-  let previous: PackMark | undefined
-  for (const pack of sorted) {
-    if (maxSkewMs !== undefined && pack.receivedMs !== undefined) {
-      // A pack may be late, but no reading can come from the future, and the last one in it is taken
-      // as fresh: a device that buffers has to be given the skew that its buffering needs.
-      if (Math.abs(pack.receivedMs - pack.lastTimeMs) > maxSkewMs) {
-        note(state, 'clock_skew', pack.lastTimeMs)
-      }
+export function takeInstant(instant: Instant, state: EngineState, intake: Intake): void {
+  const { timeMs, statements } = instant
+  let [first] = statements
+  if (first === undefined) return
+  if (statements.length > 1) {
+    for (const statement of statements) {
+      if (statement.tier > state.tier) state.tier = statement.tier
+      if (statement.device < first.device) first = statement
     }
-    if (previous?.device === pack.device) {
-      if (pack.sequence === previous.sequence) {
-        if (pack.hash === previous.hash) continue
-        note(state, 'pack_equivocation', pack.firstTimeMs)
-      } else if (pack.sequence !== previous.sequence + 1n) {
-        note(
-          state,
-          'sequence_gap',
-          pack.firstTimeMs,
-          Number(pack.sequence - previous.sequence - 1n),
-        )
-      } else if (pack.previous !== previous.hash) note(state, 'chain_broken', pack.firstTimeMs)
-      if (pack.firstTimeMs < previous.lastTimeMs || pack.bootCount < previous.bootCount) {
-        note(state, 'clock_step', pack.firstTimeMs)
-      }
+    const [one, ...others] = statements
+    if (
+      one !== undefined &&
+      others.some((other) => other.unit !== one.unit || !sameValue(other, one))
+    ) {
+      note(state, 'equivocation', timeMs)
+      advance(state, intake.policy, timeMs, 0, slots.conflict)
+      return
     }
-    previous = pack
   }
+  if (first.tier > state.tier) state.tier = first.tier
+  const value = admit(first, state, intake)
+  const refused = first.valueMicro === null ? slots.empty : slots.refused
+  advance(state, intake.policy, timeMs, value ?? 0, value === null ? refused : slots.value)
 }

@@ -77,7 +77,7 @@ const window = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('calendar'),
-    every: z.enum(['hour', 'day', 'week', 'month', 'quarter', 'year']),
+    every: z.enum(['day', 'week', 'month', 'quarter', 'year']),
     zone: z
       .string({ error: question('zone is missing.') })
       .min(1)
@@ -133,7 +133,7 @@ const quality = z.strictObject({
   minimumSpacing: duration.optional(),
   packs: z.literal('required').optional(),
   calibration: z.literal('required').optional(),
-  clock: z.strictObject({ maxSkew: duration }).optional(),
+  clock: z.strictObject({ maxAhead: duration, maxBehind: duration }).optional(),
   daylightSaving: z.strictObject({ zone: text(64), timeZoneTable: text(32) }).optional(),
   repeats: z.strictObject({ run: z.int().min(8).max(4096) }).optional(),
   minimumTier: z.enum(['hardware', 'software', 'gateway', 'replay']).optional(),

@@ -1,6 +1,7 @@
 import { type MeasureDefinition, measureCatalogue, parseLimit } from './measures.ts'
 import { parseDecimal, parseDuration, parsePercent } from './quantities.ts'
 import type { Policy } from './schema.ts'
+import { timeZoneTable, timeZones } from './timeZones.ts'
 import { conversionFactor, integralUnit } from './unitFamilies.ts'
 
 type At = (string | number)[]
@@ -254,6 +255,21 @@ export function semanticProblems(policy: Policy): {
     }
   }
 
+  const zoned: [At, { zone: string; timeZoneTable: string }][] = []
+  if (policy.window.kind === 'calendar') zoned.push([['window'], policy.window])
+  if (quality.daylightSaving !== undefined) {
+    zoned.push([['quality', 'daylightSaving'], quality.daylightSaving])
+    if (signal.interval === undefined) {
+      refuse(['signal', 'interval'], 'Needed to tell a changed wall clock from an ordinary gap.')
+    }
+  }
+  for (const [at, { zone, timeZoneTable: version }] of zoned) {
+    if (version !== timeZoneTable) {
+      refuse([...at, 'timeZoneTable'], `Only table "${timeZoneTable}" is shipped here.`)
+    } else if (!timeZones.includes(zone)) {
+      refuse([...at, 'zone'], `Table ${version} has: ${timeZones.join(', ')}.`)
+    }
+  }
   if (policy.window.kind === 'sliding') {
     const length = ms(policy.window.length)
     const step = ms(policy.window.step)
