@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { BaseError } from '#schemas/errors.ts'
+import { registerQuote } from './quote.ts'
 import { registerVerify } from './verify.ts'
 
 /** Exit code of every command that could not do what it was asked, whatever the reason. */
@@ -11,6 +12,7 @@ const program = new Command('plumbline')
   .exitOverride()
 
 registerVerify(program)
+registerQuote(program)
 
 try {
   await program.parseAsync(process.argv)

@@ -133,7 +133,13 @@ export function refusalToEar(
         ear_trustworthiness_vector: vectorOfStage[refusalRules[error.code].stage],
         ear_appraisal_policy_ids: [policyId],
         plumbline_refusal: error.code,
+        plumbline_refusal_rule: error.ruleId,
         plumbline_refusal_text: error.shortMessage,
+        ...(error.remedy === undefined ? {} : { plumbline_remedy: error.remedy }),
+        ...(error.fmspc === undefined ? {} : { plumbline_fmspc: error.fmspc }),
+        ...(error.evaluationDataNumber === undefined
+          ? {}
+          : { plumbline_tcb_evaluation_data_number: error.evaluationDataNumber }),
       },
     },
   }
@@ -151,7 +157,7 @@ const vectorOfStage: Readonly<Record<RefusalStage, TrustworthinessVector>> = {
   dstack: { executables: 99 },
 }
 
-const earDeveloper = 'https://plumbline.example'
+const earDeveloper = 'Plumbline'
 
 function submodule(
   policyId: string,
