@@ -5,7 +5,12 @@ import { type MoteReading, moteStepMs } from './recordings/shipmentMotes.ts'
 import { type SolarStep, solarStepMs } from './recordings/solarYear.ts'
 
 /** The plant of the story: its recording is in shares of rated power, and this is the power. */
-export const plant = { subject: 'solar-plant-1', series: 'power', unit: 'W', ratedPowerW: 5_000_000 }
+export const plant = {
+  subject: 'solar-plant-1',
+  series: 'power',
+  unit: 'W',
+  ratedPowerW: 5_000_000,
+}
 
 /** The shipment of the story: a pallet with a mote on it. */
 export const shipment = { subject: 'shipment-7', series: 'temperature', unit: 'Cel' }

@@ -48,24 +48,32 @@ function workerdBinary(): string {
   return fromWorkerd.resolve(`@cloudflare/workerd-${process.platform}-64/bin/workerd`)
 }
 
+/** How to start the engine: what a supervisor needs that spawns it by itself. */
+export type RelayerCommand = {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly folder: string
+  /** The whole environment. It holds the sender keys. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
 /**
- * Starts the relayer in raw workerd, the engine that Cloudflare deploys on, from the same bundle and
- * the same wrangler.toml, with its Durable Objects on disk.
+ * Writes what the engine reads (bundle, plan, configuration) into the data folder. Nothing is started.
  *
- * @throws {@link InvalidPlanError} | {@link RelayerBundleError} | {@link RelayerStartError}
+ * @throws {@link InvalidPlanError} | {@link RelayerBundleError}
  */
-export async function startRelayer(options: RelayerOptions): Promise<RunningRelayer> {
+export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCommand> {
   decodePlan(options.plan)
   const bundle = await bundleRelayer(repositoryRoot)
   const folder = resolve(options.dataFolder)
   mkdirSync(join(folder, 'objects'), { recursive: true })
   copyFileSync(bundle, join(folder, 'worker.js'))
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
-  const secrets: Record<string, string> = {}
+  const environment: Record<string, string> = {}
   for (const [chainId, key] of Object.entries(options.senderKeys)) {
-    secrets[`SENDER_KEY_${chainId}`] = key
+    environment[`SENDER_KEY_${chainId}`] = key
   }
-  if (options.operatorToken !== undefined) secrets['OPERATOR_TOKEN'] = options.operatorToken
+  if (options.operatorToken !== undefined) environment['OPERATOR_TOKEN'] = options.operatorToken
   const configFile = join(folder, 'relayer.capnp')
   writeFileSync(
     configFile,
@@ -75,12 +83,23 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
       planFile: 'plan.json',
       storageFolder: join(folder, 'objects'),
       address: `127.0.0.1:${options.port}`,
-      secretNames: Object.keys(secrets),
+      secretNames: Object.keys(environment),
     }),
   )
-  const child = spawn(workerdBinary(), ['serve', configFile, '--control-fd=3'], {
+  return { command: workerdBinary(), args: ['serve', configFile], folder, environment }
+}
+
+/**
+ * Starts the relayer in raw workerd, the engine that Cloudflare deploys on, from the same bundle and
+ * the same wrangler.toml, with its Durable Objects on disk.
+ *
+ * @throws {@link InvalidPlanError} | {@link RelayerBundleError} | {@link RelayerStartError}
+ */
+export async function startRelayer(options: RelayerOptions): Promise<RunningRelayer> {
+  const { command, args, folder, environment } = await prepareRelayer(options)
+  const child = spawn(command, [...args, '--control-fd=3'], {
     cwd: folder,
-    env: secrets,
+    env: environment,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   })
   const exited = new Promise<number | undefined>((settle) => {
