@@ -64,7 +64,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
 
     mapping(bytes32 subject => Certified) private _authorities;
     mapping(bytes32 subject => Document) private _authorityRecords;
-    Certified private _tcbSigning;
+    mapping(uint256 serial => Certified) private _signers;
     mapping(bytes6 fmspc => Document) private _tcbInfos;
     Document private _qeIdentity;
 
@@ -204,16 +204,17 @@ contract CollateralStore is ICollateralStore, P256Signatures {
             revert CollateralStoreTcbSigningMalformed(der.length);
         }
         _requireTcbSigningInForce(signing.notBefore, signing.notAfter);
-        if (signing.notBefore <= _tcbSigning.notBefore) {
-            revert CollateralStoreTcbSigningNotNewer(signing.notBefore, _tcbSigning.notBefore);
-        }
-        _tcbSigning = _certified(signing);
+        _signers[signing.serial] = _certified(signing);
         emit TcbSigningStored(signing.serial);
     }
 
     /// @inheritdoc ICollateralStore
-    function uploadTcbInfo(bytes calldata text, bytes calldata signature) external {
-        Certified memory signing = _signingInForce();
+    function uploadTcbInfo(
+        uint256 signer,
+        bytes calldata text,
+        bytes calldata signature
+    ) external {
+        Certified memory signing = _signingInForce(signer);
         if (!_isSignedBy(signing, text, signature)) {
             revert CollateralStoreTcbInfoSignatureInvalid();
         }
@@ -249,8 +250,12 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @inheritdoc ICollateralStore
-    function uploadQeIdentity(bytes calldata text, bytes calldata signature) external {
-        Certified memory signing = _signingInForce();
+    function uploadQeIdentity(
+        uint256 signer,
+        bytes calldata text,
+        bytes calldata signature
+    ) external {
+        Certified memory signing = _signingInForce(signer);
         if (!_isSignedBy(signing, text, signature)) {
             revert CollateralStoreQeIdentitySignatureInvalid();
         }
@@ -365,12 +370,13 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @inheritdoc ICollateralStore
-    function tcbSigningState()
+    function tcbSigningState(uint256 serial)
         external
         view
-        returns (uint160 serial, uint40 notBefore, uint40 notAfter)
+        returns (uint40 notBefore, uint40 notAfter)
     {
-        return (_tcbSigning.serial, _tcbSigning.notBefore, _tcbSigning.notAfter);
+        Certified memory signing = _signers[serial];
+        return (signing.notBefore, signing.notAfter);
     }
 
     function _certified(X509.Certificate memory certificate)
@@ -423,10 +429,10 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @dev The signing certificate for uploads, with everything above it in force.
-    function _signingInForce() private view returns (Certified memory signing) {
+    function _signingInForce(uint256 signer) private view returns (Certified memory signing) {
         Root memory root = _rootInForce();
-        signing = _tcbSigning;
-        if (signing.notAfter == 0) revert CollateralStoreTcbSigningMissing();
+        signing = _signers[signer];
+        if (signing.notAfter == 0) revert CollateralStoreTcbSigningMissing(signer);
         if (_isRevoked(root, signing.serial)) {
             revert CollateralStoreTcbSigningRevoked(signing.serial);
         }

@@ -113,7 +113,8 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         }
         at.signedEnd = at.body + bodyLength;
         _requireLength(length, at.signedEnd);
-        at.attestationKey = at.signedEnd + 64;
+        at.signature = at.signedEnd + 4;
+        at.attestationKey = at.signature + 64;
         at.qeReport = at.attestationKey + 64;
         at.qeSignature = at.qeReport + TdxQuote.QE_REPORT_LENGTH;
         at.qeAuth = at.qeSignature + 66;
@@ -262,8 +263,8 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         if (!P256.isValidPublicKey(x, y)) revert DcapQuoteVerifierAttestationKeyInvalid();
         isSigned = _isSignature(
             sha256(evidence[:at.signedEnd]),
-            Bytecraft.wordAt(evidence, at.signedEnd),
-            Bytecraft.wordAt(evidence, at.signedEnd + 32),
+            Bytecraft.wordAt(evidence, at.signature),
+            Bytecraft.wordAt(evidence, at.signature + 32),
             x,
             y
         );

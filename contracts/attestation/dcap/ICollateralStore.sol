@@ -41,8 +41,8 @@ interface ICollateralStore {
     error CollateralStorePckCaMissing(bytes32 subject);
     /// @notice Upload the revocation list of this PCK authority.
     error CollateralStorePckCrlMissing(bytes32 subject);
-    /// @notice Upload the TCB signing certificate.
-    error CollateralStoreTcbSigningMissing();
+    /// @notice Upload the TCB signing certificate of this serial number.
+    error CollateralStoreTcbSigningMissing(uint256 serial);
     /// @notice Upload the TCB info of this family of platforms.
     error CollateralStoreTcbInfoMissing(bytes6 fmspc);
     /// @notice Upload the QE identity.
@@ -95,8 +95,6 @@ interface ICollateralStore {
     error CollateralStoreTcbSigningRevoked(uint256 serial);
     error CollateralStoreTcbSigningNotYetValid(uint40 notBefore);
     error CollateralStoreTcbSigningExpired(uint40 notAfter);
-    /// @notice A certificate at least as new is stored.
-    error CollateralStoreTcbSigningNotNewer(uint40 notBefore, uint40 stored);
 
     // --- TCB info and QE identity -------------------------------------------------------------------
     /// @notice A signature has 64 bytes, r and s.
@@ -140,18 +138,28 @@ interface ICollateralStore {
     /// @notice Stores a newer revocation list of a PCK authority whose certificate is stored.
     function uploadPckCrl(bytes calldata der) external;
 
-    /// @notice Stores the certificate that signs TCB info and QE identity.
+    /// @notice Stores a certificate that signs TCB info and QE identity. There may be several at a time.
     function uploadTcbSigning(bytes calldata der) external;
 
     /// @notice Stores newer TCB info of one family of platforms.
+    /// @param signer Serial number of the stored certificate whose key signed it.
     /// @param text The very text that Intel signed.
     /// @param signature r ‖ s, 64 bytes.
-    function uploadTcbInfo(bytes calldata text, bytes calldata signature) external;
+    function uploadTcbInfo(
+        uint256 signer,
+        bytes calldata text,
+        bytes calldata signature
+    ) external;
 
     /// @notice Stores a newer identity of the TD quoting enclave.
+    /// @param signer Serial number of the stored certificate whose key signed it.
     /// @param text The very text that Intel signed.
     /// @param signature r ‖ s, 64 bytes.
-    function uploadQeIdentity(bytes calldata text, bytes calldata signature) external;
+    function uploadQeIdentity(
+        uint256 signer,
+        bytes calldata text,
+        bytes calldata signature
+    ) external;
 
     /// @notice SHA-256 of the DER of the root certificate that everything here leads to.
     function rootFingerprint() external view returns (bytes32);
@@ -199,9 +207,9 @@ interface ICollateralStore {
         view
         returns (uint160 serial, uint40 notBefore, uint40 crlThisUpdate, uint40 crlNextUpdate);
 
-    /// @notice What is stored of the TCB signing certificate; zeros for nothing.
-    function tcbSigningState()
+    /// @notice What is stored of the TCB signing certificate of a serial number; zeros for nothing.
+    function tcbSigningState(uint256 serial)
         external
         view
-        returns (uint160 serial, uint40 notBefore, uint40 notAfter);
+        returns (uint40 notBefore, uint40 notAfter);
 }

@@ -13,7 +13,8 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// | header                  | 48                                              |
 /// | body descriptor         | 6, version 5 only: type 2 ‖ size 4              |
 /// | body                    | 584 (TD 1.0) or 648 (TD 1.5)                    |
-/// | signature               | 64, over all of the above                       |
+/// | size                    | 4, of the authentication data; not read         |
+/// | signature               | 64, over header, descriptor and body            |
 /// | attestation key         | 64                                              |
 /// | QE report               | 384                                             |
 /// | QE report signature     | 64                                              |
@@ -21,13 +22,15 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// | form                    | 1: 0 certificate, 1 facts of a remembered one   |
 /// | PCK certificate         | DER, or 168 bytes of facts, to the end          |
 ///
-/// Length fields, PEM and padding of a quote carry nothing that is not verified otherwise; whoever
-/// packs it leaves them out.
+/// Other length fields, PEM and padding of a quote carry nothing that is not verified otherwise; whoever
+/// packs it leaves them out. The one size that stays keeps evidence readable for whatever reads the
+/// front of a quote.
 library TdxQuote {
     /// @dev Offsets into the evidence.
     struct Layout {
         uint256 body;
         uint256 signedEnd;
+        uint256 signature;
         uint256 attestationKey;
         uint256 qeReport;
         uint256 qeSignature;
