@@ -24,7 +24,7 @@ export class CborReader {
   /** Next byte to read. */
   position: number
   /** First byte that is out of bounds. */
-  readonly end: number
+  end: number
   /**
    * Argument of the last head: value, length, count or tag. Exact up to 2^53 - 1; beyond that only
    * {@link argumentHigh} and {@link argumentLow} are exact.
@@ -40,6 +40,13 @@ export class CborReader {
     this.bytes = bytes
     this.position = start
     this.end = end
+  }
+
+  /** Moves the cursor to another part of the same bytes. */
+  enter(start: number, end: number): this {
+    this.position = start
+    this.end = end
+    return this
   }
 
   /** Reads one head and answers its major type; {@link argument} and {@link info} hold the rest. */
@@ -215,6 +222,21 @@ function uint32(bytes: Uint8Array, at: number): number {
       (bytes[at + 3] ?? 0)) >>>
     0
   )
+}
+
+/** Texts up to this length are read byte by byte as long as they are ASCII: most names and units. */
+const shortText = 32
+
+/** The UTF-8 text between two places, refusing what is not UTF-8. */
+export function textBetween(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start > shortText) return decodeUtf8(bytes.subarray(start, end), start)
+  let text = ''
+  for (let index = start; index < end; index += 1) {
+    const byte = bytes[index] ?? 0
+    if (byte > 0x7f) return decodeUtf8(bytes.subarray(start, end), start)
+    text += String.fromCharCode(byte)
+  }
+  return text
 }
 
 /** UTF-8 to text, refusing what is not UTF-8. */

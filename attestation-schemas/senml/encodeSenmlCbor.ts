@@ -2,7 +2,6 @@ import { CborWriter } from '../cbor/cborWriter.ts'
 import { BaseError } from '../errors.ts'
 import { type Decimal, maxExponent } from '../units/decimal.ts'
 import { unitOf } from '../units/unit.ts'
-import { isSenmlName } from './decodeSenmlCbor.ts'
 import {
   firstAbsoluteMs,
   lastTimeMs,
@@ -10,6 +9,7 @@ import {
   secondaryUnitsVersion,
   senmlLabel,
 } from './senmlLabels.ts'
+import { isSenmlName } from './senmlName.ts'
 
 /** One value to send. */
 export type SenmlRecord = {

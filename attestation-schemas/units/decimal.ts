@@ -26,12 +26,28 @@ export function scaleDecimal(mantissa: number, exponent: number, places: number)
   }
   const divisor = powers[-shift]
   if (divisor === undefined) return divideHalfEven(BigInt(mantissa), 10n ** BigInt(-shift))
-  const remainder = mantissa % divisor
-  const quotient = (mantissa - remainder) / divisor
+  // Truncation is exact: a fraction of at least 1/divisor is more than half a step of the float.
+  // `+ 0` keeps a small negative number from becoming minus zero.
+  const quotient = Math.trunc(mantissa / divisor) + 0
+  const remainder = mantissa - quotient * divisor
   if (remainder === 0) return quotient
   const twice = 2 * Math.abs(remainder)
   const isUp = twice > divisor || (twice === divisor && quotient % 2 !== 0)
   return isUp ? quotient + Math.sign(remainder) : quotient
+}
+
+/**
+ * A decimal in integer steps of 10^-`places`.
+ *
+ * @returns `undefined` when it is finer than such a step, NaN when the result is not below 2^53.
+ */
+export function wholeUnits(mantissa: number, exponent: number, places: number): number | undefined {
+  const shift = exponent + places
+  if (shift >= 0) return scaleDecimal(mantissa, exponent, places)
+  const quotient = mantissa / (powers[-shift] ?? Infinity)
+  // A quotient is an integer exactly when the division leaves nothing: both are below 2^53.
+  if (mantissa !== 0 && -shift >= powers.length) return undefined
+  return Number.isInteger(quotient) ? quotient : undefined
 }
 
 /** As {@link scaleDecimal}, after an exact linear map: one rounding, at the end. */
