@@ -1,5 +1,5 @@
 import { equalBytes } from '#schemas/bytes.ts'
-import { refusal } from '../appraisal/errors.ts'
+import { refusal, type RefusalDetails } from '../appraisal/errors.ts'
 import type { RefusalCode } from '../appraisal/rules.ts'
 import type { P256PublicKey } from '../crypto/port.ts'
 import { keyUsageBit, parseCertificate, type Certificate } from '../x509/certificate.ts'
@@ -57,26 +57,26 @@ export type Issuer = {
  * One step of a certification path, in the order of the rules: form, name, issuer, usage, signature,
  * revocation. Validity is looked at elsewhere, with the clock.
  *
- * @param field - Where the certificate came from, for errors.
+ * @param details - Where the certificate came from and what is known beside it, for errors.
  * @throws {@link QuoteRefusedError} with a code that begins with `role`.
  */
 export function verifyCertificate(
   der: Uint8Array,
   role: CertificateRole,
   issuer: Issuer,
-  field: string,
+  details: RefusalDetails,
 ): Certificate {
   const rules = rolesRules[role]
   const fail = (problem: ProblemOf, message: string, metaMessages: string[] = []) =>
     refusal(`${role}${problem}` satisfies RefusalCode, `${rules.what} ${message}.`, {
-      field,
+      ...details,
       metaMessages,
     })
   let certificate: Certificate
   try {
     certificate = parseCertificate(der, rules.what)
   } catch (cause) {
-    throw refusal(`${role}Malformed`, `${rules.what} cannot be read.`, { field, cause })
+    throw refusal(`${role}Malformed`, `${rules.what} cannot be read.`, { ...details, cause })
   }
   if (!rules.commonNames.includes(certificate.subjectCommonName)) {
     throw fail('NameMismatch', 'bears another name', [

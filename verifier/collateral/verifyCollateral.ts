@@ -80,17 +80,14 @@ export function verifyCollateral(
       field: 'collateral.root_ca_crl',
     })
   }
-  const pckCaCertificate = verifyCertificate(
-    pckCaDer,
-    'PckCa',
-    root,
-    'collateral.pck_crl_issuer_chain',
-  )
+  const pckCaCertificate = verifyCertificate(pckCaDer, 'PckCa', root, {
+    field: 'collateral.pck_crl_issuer_chain',
+  })
   const pckCaKey = importKey(pckCaCertificate, crypto, 'PckCaMalformed')
   const pckCrl = verifyCrl(parts.pckCrl, 'PckCrl', pckCaCertificate, pckCaKey)
 
   const signing = (der: Uint8Array, field: string): SigningKey => {
-    const certificate = verifyCertificate(der, 'TcbSigning', root, field)
+    const certificate = verifyCertificate(der, 'TcbSigning', root, { field })
     return { certificate, key: importKey(certificate, crypto, 'TcbSigningMalformed') }
   }
   const tcbSigning = signing(tcbSigningDer, 'collateral.tcb_info_issuer_chain')

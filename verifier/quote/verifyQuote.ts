@@ -66,7 +66,7 @@ export function verifyQuote(
 
   const parsed = parseQuote(quote)
   expectKind(parsed, collateral, about)
-  const pck = verifyPck(parsed.auth, collateral, now)
+  const pck = verifyPck(parsed.auth, collateral, now, about)
   const platform = identifyPlatform(pck, collateral, about)
   verifySignatures(parsed, pck, crypto, about)
   expectQuotingEnclave(parsed.auth.qeReport, collateral.qeIdentity, about)
@@ -146,13 +146,19 @@ const latin1 = new TextDecoder('latin1')
  * The platform's certificate, from the chain inside the quote. The chain must end in the pinned root
  * and pass through the authority that the collateral's revocation list belongs to.
  */
-function verifyPck(auth: QuoteAuth, collateral: VerifiedCollateral, now: number): Certificate {
+function verifyPck(
+  auth: QuoteAuth,
+  collateral: VerifiedCollateral,
+  now: number,
+  about: RefusalDetails,
+): Certificate {
   const field = 'quote.pckChain'
   let chain: Uint8Array[]
   try {
     chain = readPemCertificates(latin1.decode(auth.pckChain), field, 3)
   } catch (cause) {
     throw refusal('PckChainMalformed', 'The PCK chain in the quote cannot be read.', {
+      ...about,
       field,
       cause,
     })
@@ -160,25 +166,31 @@ function verifyPck(auth: QuoteAuth, collateral: VerifiedCollateral, now: number)
   const [leaf, ca, root] = chain
   if (leaf === undefined || ca === undefined || root === undefined) {
     throw refusal('PckChainMalformed', 'The PCK chain in the quote is too short.', {
+      ...about,
       field,
       metaMessages: ['Expected: 3 certificates', `Actual: ${chain.length}`],
     })
   }
   if (!equalBytes(root, collateral.root.certificate.der)) {
     throw refusal('PckChainRootMismatch', 'The PCK chain leads to another root.', {
+      ...about,
       field,
       remedy: 'A quote of a rehearsal platform verifies under that platform’s root only.',
     })
   }
   const { pckCa } = collateral
   if (!equalBytes(ca, pckCa.certificate.der)) {
-    const other = verifyCertificate(ca, 'PckCa', collateral.root, `${field}[1]`)
+    const other = verifyCertificate(ca, 'PckCa', collateral.root, {
+      ...about,
+      field: `${field}[1]`,
+    })
     // A reissued certificate for the same authority is fine; another authority has another list.
     if (
       !equalBytes(other.publicKey, pckCa.certificate.publicKey) ||
       !equalBytes(other.subject, pckCa.certificate.subject)
     ) {
       throw refusal('PckChainCaMismatch', 'The collateral lists revocations of another PCK CA.', {
+        ...about,
         field,
         metaMessages: [
           `Quote: ${other.subjectCommonName}`,
@@ -198,10 +210,10 @@ function verifyPck(auth: QuoteAuth, collateral: VerifiedCollateral, now: number)
         },
       ],
       now,
-      { field: `${field}[1]` },
+      { ...about, field: `${field}[1]` },
     )
   }
-  const pck = verifyCertificate(leaf, 'Pck', pckCa, `${field}[0]`)
+  const pck = verifyCertificate(leaf, 'Pck', pckCa, { ...about, field: `${field}[0]` })
   expectInForce(
     [
       {
@@ -213,7 +225,11 @@ function verifyPck(auth: QuoteAuth, collateral: VerifiedCollateral, now: number)
       },
     ],
     now,
-    { field: `${field}[0]` },
+    {
+      ...about,
+      field: `${field}[0]`,
+      remedy: 'Appraise at an instant within the life of the certificate, or take a new quote.',
+    },
   )
   return pck
 }
