@@ -38,6 +38,7 @@ library Crl {
         X509.expectAlgorithm(reader, der);
         (list.r, list.s) = X509.readSignature(reader, der);
         reader.leave(outer);
+        if (!reader.isDone()) reader.fail();
         list.digest = sha256(der[signedStart:signedEnd]);
 
         reader.at = signedStart;

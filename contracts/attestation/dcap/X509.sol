@@ -90,6 +90,7 @@ library X509 {
         expectAlgorithm(reader, der);
         (certificate.r, certificate.s) = readSignature(reader, der);
         reader.leave(outer);
+        if (!reader.isDone()) reader.fail();
         certificate.digest = sha256(der[signedStart:signedEnd]);
 
         reader.at = signedStart;
