@@ -22,7 +22,9 @@ export class FixtureFormatError extends BaseError {
  *
  * @throws {@link FixtureFormatError}
  */
-export function readFixture(content: Uint8Array): Fixture {
+export function readFixture(file: Uint8Array): Fixture {
+  // A copy that is no Buffer: slices of a Buffer would share its memory.
+  const content = Uint8Array.from(file)
   const firstByte = content[0]
   if (firstByte === 4 || firstByte === 5) return fixtureOf(content)
   if (firstByte === 0) return readScaleAttestation(content)

@@ -43,6 +43,8 @@ export type TlsCertificateRequest = {
 
 /** dstack's issuing library dates everything that names no start from here. */
 export const defaultNotBefore = Date.UTC(1975, 0, 1) / 1000
+/** @see RFC 5280 §4.1.2.5: GeneralizedTime has four digits for the year. */
+const lastCertificateInstant = Date.UTC(9999, 11, 31, 23, 59, 59) / 1000
 const caNotAfter = Date.UTC(2049, 11, 31, 23, 59, 59) / 1000
 
 const kmsCaName: Name = [
@@ -87,6 +89,11 @@ export function issueTlsCertificate(
 ) {
   if (request.notAfter <= request.notBefore) {
     throw new AgentRequestError('not_after must be later than not_before', { field: 'not_after' })
+  }
+  if (request.notAfter > lastCertificateInstant) {
+    throw new AgentRequestError('not_after must not be later than the year 9999', {
+      field: 'not_after',
+    })
   }
   const { kmsSigner } = authority
   const appCaKey = p256KeyFromSecret(

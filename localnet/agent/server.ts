@@ -15,7 +15,7 @@ import type { Fixture } from './fixture.ts'
 import { createAppKeys } from './keys.ts'
 import type { AppKeys } from './keys.ts'
 import { agentMethods, guestMethods } from './methods.ts'
-import type { AgentState } from './methods.ts'
+import type { AgentMethod, AgentState } from './methods.ts'
 import { createCertificateAuthority } from './raTls.ts'
 import { queryFields, RequestFields } from './requestFields.ts'
 
@@ -106,7 +106,7 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
     platform: isMinting ? platform : undefined,
     failing: new Set((options.failingMethods ?? []).map((name) => `/${name.replace(/^\//, '')}`)),
   }
-  const unknown = [...service.failing].find((path) => agentMethods[path] === undefined)
+  const unknown = [...service.failing].find((path) => findMethod(path) === undefined)
   if (unknown !== undefined) {
     throw new AgentConfigurationError(`There is no method ${unknown} that could fail.`, {
       field: 'failingMethods',
@@ -120,18 +120,26 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
   const port = options.port ?? (socketPath === undefined ? 0 : undefined)
   const servers: Server[] = []
   let url: string | undefined
-  if (port !== undefined) {
-    const server = createServer(listener)
-    servers.push(server)
-    await listen(server, { host: '127.0.0.1', port })
-    const address = server.address()
-    if (address !== null && typeof address === 'object') url = `http://127.0.0.1:${address.port}`
+  const closeAll = async () => {
+    await Promise.all(servers.map(close))
   }
-  if (socketPath !== undefined) {
-    await removeStaleSocket(socketPath)
-    const server = createServer(listener)
-    servers.push(server)
-    await listen(server, { path: socketPath })
+  try {
+    if (port !== undefined) {
+      const server = createServer(listener)
+      await listen(server, { host: '127.0.0.1', port })
+      servers.push(server)
+      const address = server.address()
+      if (address !== null && typeof address === 'object') url = `http://127.0.0.1:${address.port}`
+    }
+    if (socketPath !== undefined) {
+      await removeStaleSocket(socketPath)
+      const server = createServer(listener)
+      await listen(server, { path: socketPath })
+      servers.push(server)
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
   }
   return {
     endpoint: socketPath ?? url ?? '',
@@ -141,10 +149,12 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
     composeHash: application.composeHash,
     appId: application.appId,
     mrConfigId: application.mrConfigId,
-    async close() {
-      await Promise.all(servers.map(close))
-    },
+    close: closeAll,
   }
+}
+
+function findMethod(path: string): AgentMethod | undefined {
+  return Object.hasOwn(agentMethods, path) ? agentMethods[path] : undefined
 }
 
 type Service = {
@@ -189,7 +199,7 @@ async function answer(service: Service, request: IncomingMessage, response: Serv
       response.end(certification.body)
       return
     }
-    const method = agentMethods[url.pathname]
+    const method = findMethod(url.pathname)
     if (method === undefined) {
       reply(response, 404, { error: `Service not found: ${url.pathname.slice(1)}` })
       return

@@ -47,6 +47,9 @@ export type Blueprint = {
   readonly tcbSigning: CertificateSpec
   /** `undefined` leaves the extension out of the PCK certificate. */
   readonly sgx: SgxExtension | undefined
+  /** The other authority of Intel's hierarchy; it certifies nothing here. */
+  readonly processorCa: CertificateSpec
+  readonly processorCrl: CrlSpec
   readonly rootCrl: CrlSpec
   readonly pckCrl: CrlSpec
   readonly tcbInfo: TcbInfo
@@ -149,6 +152,7 @@ export function createBlueprint(options: PlatformOptions): Blueprint {
 
   const rootKey = deriveP256Key(seed, 'root')
   const pckCaKey = deriveP256Key(seed, 'pck platform ca')
+  const processorCaKey = deriveP256Key(seed, 'pck processor ca')
   const pckKey = deriveP256Key(seed, 'pck')
   const tcbSigningKey = deriveP256Key(seed, 'tcb signing')
   const attestationKey = deriveP256Key(seed, 'attestation')
@@ -211,6 +215,20 @@ export function createBlueprint(options: PlatformOptions): Blueprint {
       keyUsage: ['digitalSignature', 'nonRepudiation'],
     },
     sgx: svns,
+    processorCa: {
+      ...certificateOf(localNames.pckProcessorCa, processorCaKey, localNames.root, rootKey),
+      basicConstraints: { isCa: true, pathLength: 0 },
+      keyUsage: ['keyCertSign', 'cRLSign'],
+    },
+    processorCrl: {
+      issuer: localNames.pckProcessorCa,
+      thisUpdate: issuedAt,
+      nextUpdate: nextUpdateAt,
+      signer: processorCaKey,
+      authorityKeyIdentifier: keyIdentifier(processorCaKey.publicKey),
+      crlNumber: 1,
+      revoked: [],
+    },
     rootCrl: {
       issuer: localNames.root,
       thisUpdate: issuedAt,

@@ -26,14 +26,17 @@ export function answerCertificationRequest(
   const query = url.searchParams
   const collateral = platform.collateral(now)
   if (resource === 'rootcacrl') return text(collateral.root_ca_crl)
-  if (resource === 'pckcrl' && query.get('ca') === 'platform') {
-    const chain = {
-      'sgx-pck-crl-issuer-chain': encodeURIComponent(collateral.pck_crl_issuer_chain),
-    }
+  if (resource === 'pckcrl') {
+    const ca = query.get('ca')
+    if (ca !== 'platform' && ca !== 'processor') return notFound
+    const list = ca === 'platform' ? collateral : platform.processorCrl(now)
     return {
       status: 200,
-      headers: { ...chain, 'content-type': 'application/pkix-crl' },
-      body: Uint8Array.from(Buffer.from(collateral.pck_crl, 'hex')),
+      headers: {
+        'sgx-pck-crl-issuer-chain': encodeURIComponent(list.pck_crl_issuer_chain),
+        'content-type': 'application/pkix-crl',
+      },
+      body: Uint8Array.from(Buffer.from(list.pck_crl, 'hex')),
     }
   }
   if (tee === 'tdx' && resource === 'tcb') {

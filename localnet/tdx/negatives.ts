@@ -932,7 +932,10 @@ export const negatives = {
     description: "The PCK chain has another CA under the right root than the PCK CRL's.",
     parts: (parts, options) => {
       const [leaf = '', , root = ''] = pemBlocks(parts.pckChain)
-      return { ...parts, pckChain: utf8(leaf + pemChain(processorCa(options)) + root) }
+      return {
+        ...parts,
+        pckChain: utf8(leaf + pemChain(createPlatform(options).certificates.processorCa) + root),
+      }
     },
   },
   pckChainReversed: {
@@ -1524,18 +1527,6 @@ function changeModules(
       ...change,
     })),
   }
-}
-
-/** A genuine Processor CA under the same root. */
-function processorCa(options: PlatformOptions): Uint8Array {
-  const key = rogueKey(options)
-  return encodeCertificate({
-    ...createBlueprint(options).pckCa,
-    subject: localNames.pckProcessorCa,
-    serial: keyIdentifier(key.publicKey),
-    subjectKey: key.publicKey,
-    subjectKeyIdentifier: keyIdentifier(key.publicKey),
-  })
 }
 
 /** A genuine second TCB signing certificate under the same root. */

@@ -41,10 +41,11 @@ export type QuoteCollateral = {
   readonly pck_certificate_chain: string | null
 }
 
-/** DER of the four certificates of a platform. */
+/** DER of the certificates of a platform. */
 export type PlatformCertificates = {
   readonly root: Uint8Array
   readonly pckCa: Uint8Array
+  readonly processorCa: Uint8Array
   readonly pck: Uint8Array
   readonly tcbSigning: Uint8Array
 }
@@ -76,6 +77,8 @@ export type Platform = {
   readonly localMeasurements: Omit<TdReport, 'reportData'>
   /** Collateral as of `now` (Unix seconds); without it, as of the platform's own `now`. */
   collateral(now?: number): QuoteCollateral
+  /** Revocation list of the Processor CA, which no quote of this platform needs. */
+  processorCrl(now?: number): Pick<QuoteCollateral, 'pck_crl' | 'pck_crl_issuer_chain'>
   mintQuote(options: MintQuoteOptions): Uint8Array
 }
 
@@ -108,6 +111,12 @@ export function createPlatform(
     collateral(now = options.now) {
       const dated = now === options.now ? blueprint : blueprintAt(now)
       return distortion.collateral(encodeCollateral(dated, certificates), options)
+    },
+    processorCrl(now = options.now) {
+      return {
+        pck_crl: hex(encodeCrl(blueprintAt(now).processorCrl)),
+        pck_crl_issuer_chain: pemChain(certificates.processorCa, certificates.root),
+      }
     },
     mintQuote({ reportData, measurements, version, body, paddingLength = 0 }) {
       if (reportData.length !== 64) {
@@ -148,6 +157,7 @@ function encodeCertificates(blueprint: Blueprint): PlatformCertificates {
   return {
     root: encodeCertificate(blueprint.root),
     pckCa: encodeCertificate(blueprint.pckCa),
+    processorCa: encodeCertificate(blueprint.processorCa),
     pck: encodeCertificate({ ...pck, extensions }),
     tcbSigning: encodeCertificate(blueprint.tcbSigning),
   }
