@@ -24,9 +24,9 @@ type Runs = {
   totalMs: number
 }
 
-const fine = 0
+export const fine = 0
 const bad = 1
-const silent = 2
+export const silent = 2
 type Judgement = typeof fine | typeof bad | typeof silent
 
 /** What one instant can hold: a value, none, two that contradict each other, or one that is no evidence. */
@@ -157,7 +157,7 @@ export function createEngine(startMs: number, endMs: number, policy: CompiledPol
 }
 
 /** Below this a product or sum of machine numbers is exact, and one more of them cannot overflow. */
-const exactLimit = 2 ** 52
+export const exactLimit = 2 ** 52
 
 /** Notes something suspicious by name, with how often and when. */
 export function noteIn(

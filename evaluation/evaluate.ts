@@ -12,6 +12,7 @@ import {
   addStatement,
   isHeard,
   takeInstant,
+  takeStatement,
 } from './intake.ts'
 import {
   type PackChain,
@@ -95,23 +96,24 @@ export function evaluate(input: EvaluationInput): Evaluation {
     heard.push(reading)
   }
   if (!isAscending) heard.sort((left, right) => left.timeMs - right.timeMs)
-  let instant: Instant | undefined
-  for (const reading of heard) {
-    if (instant?.timeMs === reading.timeMs) {
-      if (addStatement(instant, reading)) duplicates += 1
+  for (let from = 0; from < heard.length;) {
+    const first = heard[from]
+    if (first === undefined) break
+    const { timeMs } = first
+    from += 1
+    // One instant at or beyond the end completes the last piece; what follows it cannot matter.
+    const matters = state.lastMs < periodEndMs
+    if (heard[from]?.timeMs !== timeMs) {
+      if (matters) takeStatement(first, state, intake)
       continue
     }
-    if (instant !== undefined) {
-      takeInstant(instant, state, intake)
-      // One instant at or beyond the end completes the last piece; what follows cannot matter.
-      if (instant.timeMs >= periodEndMs) {
-        instant = undefined
-        break
-      }
+    const instant: Instant = { timeMs, statements: [first] }
+    for (let again = heard[from]; again?.timeMs === timeMs; again = heard[from]) {
+      if (addStatement(instant, again)) duplicates += 1
+      from += 1
     }
-    instant = { timeMs: reading.timeMs, statements: [reading] }
+    if (matters) takeInstant(instant, state, intake)
   }
-  if (instant !== undefined) takeInstant(instant, state, intake)
   finish(state, compiled)
   if (devices.size > 1) note(state, 'several_devices', periodStartMs)
 

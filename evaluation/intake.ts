@@ -144,8 +144,13 @@ export function takeInstant(instant: Instant, state: EngineState, intake: Intake
       return
     }
   }
-  if (first.tier > state.tier) state.tier = first.tier
-  const value = admit(first, state, intake)
-  const refused = first.valueMicro === null ? slots.empty : slots.refused
-  advance(state, intake.policy, timeMs, value ?? 0, value === null ? refused : slots.value)
+  takeStatement(first, state, intake)
+}
+
+/** Enters the only statement of an instant. */
+export function takeStatement(reading: Reading, state: EngineState, intake: Intake): void {
+  if (reading.tier > state.tier) state.tier = reading.tier
+  const value = admit(reading, state, intake)
+  const refused = reading.valueMicro === null ? slots.empty : slots.refused
+  advance(state, intake.policy, reading.timeMs, value ?? 0, value === null ? refused : slots.value)
 }

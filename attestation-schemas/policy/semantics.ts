@@ -2,6 +2,7 @@ import { type MeasureDefinition, measureCatalogue, parseLimit } from './measures
 import { parseDecimal, parseDuration, parsePercent } from './quantities.ts'
 import type { Policy } from './schema.ts'
 import { timeZoneTable, timeZones } from './timeZones.ts'
+import { findUnit } from '../units/unit.ts'
 import { conversionFactor, integralUnit } from './unitFamilies.ts'
 
 type At = (string | number)[]
@@ -32,6 +33,13 @@ export function semanticProblems(policy: Policy): {
   const catalogue = measureCatalogue(policy)
   const { signal, interpolation, predicate, gaps, quality, settlement } = policy
 
+  const kept = findUnit(signal.unit)?.reading
+  if (kept !== undefined && kept !== signal.unit) {
+    refuse(
+      ['signal', 'unit'],
+      `Readings in ${signal.unit} are kept in ${kept}: write the policy in it.`,
+    )
+  }
   const decimals: [At, string][] = []
   if (predicate?.operator === 'between') {
     decimals.push([['predicate', 'low'], predicate.low], [['predicate', 'high'], predicate.high])
@@ -177,7 +185,12 @@ export function semanticProblems(policy: Policy): {
       if (limit !== undefined) checkLimit(['settlement', side], settled, limit)
     }
     const exact = conversionFactor(settled.unit, settlement.unit)
-    if (exact !== undefined) {
+    if (exact === 'shifted') {
+      refuse(
+        ['settlement', 'unit'],
+        `${settled.unit} and ${settlement.unit} have different zeros: settle in ${settled.unit}.`,
+      )
+    } else if (exact !== undefined) {
       const { multiply, divide } = settlement.factor ?? { multiply: '1', divide: '1' }
       if (BigInt(multiply) * exact.divide !== BigInt(divide) * exact.multiply) {
         ambiguities.push({

@@ -1,58 +1,32 @@
-/**
- * The few conversions that a policy may lean on, as exact rationals to one member of each family. A
- * unit that is not listed here is a word: nothing is assumed about it.
- */
-const families: readonly (readonly (readonly [
-  unit: string,
-  numerator: bigint,
-  denominator: bigint,
-])[])[] = [
-  [
-    ['ms', 1n, 1n],
-    ['s', 1_000n, 1n],
-    ['min', 60_000n, 1n],
-    ['h', 3_600_000n, 1n],
-    ['d', 86_400_000n, 1n],
-  ],
-  [
-    ['J', 1n, 1n],
-    ['kJ', 1_000n, 1n],
-    ['MJ', 1_000_000n, 1n],
-    ['Wh', 3_600n, 1n],
-    ['kWh', 3_600_000n, 1n],
-    ['MWh', 3_600_000_000n, 1n],
-  ],
-  [
-    ['mW', 1n, 1_000n],
-    ['W', 1n, 1n],
-    ['kW', 1_000n, 1n],
-    ['MW', 1_000_000n, 1n],
-  ],
-  [
-    ['gCO2e', 1n, 1n],
-    ['kgCO2e', 1_000n, 1n],
-    ['tCO2e', 1_000_000n, 1n],
-  ],
-  [
-    ['g', 1n, 1n],
-    ['kg', 1_000n, 1n],
-    ['t', 1_000_000n, 1n],
-  ],
-]
+import { composeMaps, findUnit, invertMap } from '../units/unit.ts'
 
-/** By how much a number in `from` is multiplied to be one in `to`; `undefined` where none is known. */
-export function conversionFactor(
-  from: string,
-  to: string,
-): { multiply: bigint; divide: bigint } | undefined {
+/** By how much a number is multiplied: `multiply / divide`. */
+export type Factor = { readonly multiply: bigint; readonly divide: bigint }
+
+/** Masses of carbon dioxide equivalent: no registry has them, and credits are counted in them. */
+const carbonGrams: Readonly<Record<string, bigint>> = {
+  gCO2e: 1n,
+  kgCO2e: 1_000n,
+  tCO2e: 1_000_000n,
+}
+
+/**
+ * The factor between two units of one quantity; `undefined` when they are not known to measure the
+ * same, so that any factor between them is a physical statement and the author's own; `'shifted'`
+ * when they do but have different zeros, as degrees Celsius and kelvin have.
+ */
+export function conversionFactor(from: string, to: string): Factor | 'shifted' | undefined {
   if (from === to) return { multiply: 1n, divide: 1n }
-  for (const family of families) {
-    const source = family.find(([unit]) => unit === from)
-    const target = family.find(([unit]) => unit === to)
-    if (source === undefined || target === undefined) continue
-    return { multiply: source[1] * target[2], divide: source[2] * target[1] }
+  const [fromGrams, toGrams] = [carbonGrams[from], carbonGrams[to]]
+  if (fromGrams !== undefined && toGrams !== undefined) {
+    return { multiply: fromGrams, divide: toGrams }
   }
-  return undefined
+  const [source, target] = [findUnit(from), findUnit(to)]
+  if (source === undefined || target === undefined) return undefined
+  if (source.quantity !== target.quantity) return undefined
+  const map = composeMaps(invertMap(target.toQuantity), source.toQuantity)
+  if (map.offsetNumerator !== 0n) return 'shifted'
+  return { multiply: map.numerator, divide: map.denominator }
 }
 
 const integrals: Readonly<Record<string, string>> = {

@@ -151,7 +151,7 @@ describe('evaluate against a model that looks at every millisecond', () => {
         const { measures } = evaluate({ policy, periodStartMs, periodEndMs, readings })
         expect(measures).toMatchObject(model(policy, readings))
       }),
-      { numRuns: 1_500 },
+      { numRuns: 800 },
     )
   })
 
