@@ -1,0 +1,16 @@
+import { BaseError } from '#schemas/errors.ts'
+
+/** Raised when a chain lacks what a deployment stands on, or is not the chain it was said to be. */
+export class UnsuitableChainError extends BaseError {
+  override readonly name = 'UnsuitableChainError'
+}
+
+/** Raised when a transaction of a deployment or a set-up was mined and failed. */
+export class TransactionFailedError extends BaseError {
+  override readonly name = 'TransactionFailedError'
+}
+
+/** Raised when code is missing where a deployment should have put it. */
+export class DeploymentMissingError extends BaseError {
+  override readonly name = 'DeploymentMissingError'
+}

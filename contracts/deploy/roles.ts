@@ -1,0 +1,70 @@
+import { type Abi, type AbiFunction, type Hex, toFunctionSelector } from 'viem'
+import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
+import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
+import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
+
+/**
+ * Roles of the authority. Whoever can only take away acts at once; whoever adds waits.
+ *
+ * - `guardian`: revokes keys, removes images, denies platforms, tightens the appraisal, pauses sales.
+ * - `curator`: allows images and platforms, loosens the appraisal.
+ * - `underwriter`: offers and withdraws products, sets exposure caps, resumes sales.
+ * - `registrar`: admits carbon projects, confirms issuances, keeps adjustments and the buffer.
+ */
+export const roles = { guardian: 1n, curator: 2n, underwriter: 3n, registrar: 4n } as const
+export type RoleName = keyof typeof roles
+
+/** Names of the contracts whose functions are restricted. */
+export type RestrictedContract = 'enclaveRegistry' | 'parametricCover' | 'carbonCredit'
+
+const functionsOf: Readonly<
+  Record<RestrictedContract, { readonly abi: Abi; readonly table: Record<string, RoleName> }>
+> = {
+  enclaveRegistry: {
+    abi: enclaveRegistryAbi,
+    table: {
+      revoke: 'guardian',
+      removeImage: 'guardian',
+      setPlatformDenied: 'guardian',
+      tightenAppraisal: 'guardian',
+      allowImage: 'curator',
+      setAppraisal: 'curator',
+      setPlatformAllowed: 'curator',
+    },
+  },
+  parametricCover: {
+    abi: parametricCoverAbi,
+    table: {
+      pause: 'guardian',
+      unpause: 'underwriter',
+      offer: 'underwriter',
+      withdrawOffer: 'underwriter',
+      setExposureCap: 'underwriter',
+    },
+  },
+  carbonCredit: {
+    abi: carbonCreditAbi,
+    table: {
+      admit: 'registrar',
+      confirm: 'registrar',
+      setAdjustment: 'registrar',
+      cancelFromBuffer: 'registrar',
+    },
+  },
+}
+
+/** Which selectors of a contract belong to which role. */
+export function restrictedSelectors(
+  contract: RestrictedContract,
+): { readonly role: bigint; readonly selectors: readonly Hex[] }[] {
+  const { abi, table } = functionsOf[contract]
+  const byRole = new Map<bigint, Hex[]>()
+  for (const [name, role] of Object.entries(table)) {
+    const item = abi.find(
+      (entry): entry is AbiFunction => entry.type === 'function' && entry.name === name,
+    )
+    if (item === undefined) throw new TypeError(`${contract} has no function ${name}`)
+    byRole.set(roles[role], [...(byRole.get(roles[role]) ?? []), toFunctionSelector(item)])
+  }
+  return [...byRole].map(([role, selectors]) => ({ role, selectors }))
+}
