@@ -6,7 +6,6 @@ import type { Hex } from '#schemas/bytes.ts'
 import { fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { createFastKeccakPairs } from '#schemas/merkle/fastPairHashers.ts'
-import { receiptDigest } from '#schemas/receipt.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { createChainBlocks } from './adapters/chainBlocks.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
@@ -142,11 +141,12 @@ export async function startWorker(
   }
   await checkSpace()
 
-  const pool = createVerifyPool(
+  const pool = await createVerifyPool({
     stream,
-    config.limits.verifyThreads,
-    config.devices.map(({ key, intervalMs, series }) => ({ key, intervalMs, series })),
-  )
+    threadCount: config.limits.verifyThreads,
+    devices: config.devices.map(({ key, intervalMs, series }) => ({ key, intervalMs, series })),
+    receiptKey: keys.forThreads(),
+  })
   const ingest = createIngest({
     stream,
     limits: {
@@ -159,8 +159,6 @@ export async function startWorker(
     ledger,
     pool,
     clock,
-    signReceipts: (receipts) =>
-      Promise.resolve(receipts.map((receipt) => keys.sign(receiptDigest(receipt)))),
     assertOpen: () => {
       if (hasSpace) return
       throw new StorageFullError('The worker’s disk is full; no pack is taken.', {

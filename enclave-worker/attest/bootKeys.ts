@@ -12,6 +12,8 @@ export type BootKeys = {
   readonly ed25519PublicKey: Hex
   /** Signature of an EIP-712 digest, as contracts recover it. */
   sign(digest: Hex): Hex
+  /** The secp256k1 key for this process's own threads, which sign receipts; nobody else gets it. */
+  forThreads(): Uint8Array
 }
 
 /** @param randomBytes - The enclave's own random source. */
@@ -32,5 +34,6 @@ export function createBootKeys(randomBytes: (length: number) => Uint8Array): Boo
     signer: addressOf(secp256k1.getPublicKey(privateKey, false)),
     ed25519PublicKey: toHex(ed25519.getPublicKey(edwardsSeed)),
     sign: (digest) => signDigest(digest, privateKey),
+    forThreads: () => privateKey.slice(),
   }
 }

@@ -22,12 +22,21 @@ import {
   UnknownDeviceError,
   refusalOf,
 } from './refusals.ts'
+import { receiptRowBytes, writeReceiptRow } from './receiptHasher.ts'
+import type { ReceiptMode } from './signReceipts.ts'
 import type { VerifyPool } from './verifyPool.ts'
 
 /** One pack's answer, in the order of the body. */
 export type PackAnswer =
   | { readonly receipt: Receipt; readonly signature: Hex }
+  | { readonly receipt: Receipt; readonly index: number; readonly path: readonly Hex[] }
   | { readonly refusal: Refusal }
+
+/** What a whole body is answered; with `tree`, one signature stands for all receipts. */
+export type BodyAnswer = {
+  readonly answers: readonly PackAnswer[]
+  readonly tree?: { readonly root: Hex; readonly count: number; readonly signature: Hex }
+}
 
 export type IngestLimits = {
   readonly maxBodyBytes: number
@@ -57,7 +66,7 @@ export type Ingest = {
    * @returns Answers in order; every receipt in it is for a pack that is on the disk.
    * @throws BodyRefusedError | CheckingThreadLostError | LedgerFailedError
    */
-  submit(body: Uint8Array): Promise<readonly PackAnswer[]>
+  submit(body: Uint8Array, mode?: ReceiptMode): Promise<BodyAnswer>
   /** Resolves once every body that has arrived until now is in order. */
   drain(): Promise<void>
   readonly counters: IngestCounters
@@ -74,8 +83,6 @@ export function createIngest(parts: {
   readonly ledger: Ledger
   readonly pool: VerifyPool
   readonly clock: Clock
-  /** Signs receipts, in their order. */
-  readonly signReceipts: (receipts: readonly Receipt[]) => Promise<readonly Hex[]>
   /** Throws when packs cannot be taken now, for example since the disk is full. */
   readonly assertOpen: () => void
   readonly log: Log
@@ -211,6 +218,10 @@ export function createIngest(parts: {
     }
   }
 
+  function answerRefused(outcome: Outcome): PackAnswer {
+    return { refusal: outcome.kind === 'refused' ? outcome.refusal : refusalOf(undefined) }
+  }
+
   return {
     counters,
     limits,
@@ -236,7 +247,7 @@ export function createIngest(parts: {
         isHeld = false
       }
     },
-    async submit(body) {
+    async submit(body, mode = 'each') {
       const checking = parts.pool.check(body, limits.maxPacksPerBody)
       const forks: Fork[] = []
       const before = tail
@@ -265,17 +276,24 @@ export function createIngest(parts: {
           nextBatchSequence: outcome.entry.batchSequence,
         })
       }
-      const signatures = await parts.signReceipts(receipts)
-      let at = 0
-      return outcomes.map((outcome): PackAnswer => {
+      if (receipts.length === 0) {
+        return { answers: outcomes.map((outcome) => answerRefused(outcome)) }
+      }
+      const rows = new Uint8Array(receipts.length * receiptRowBytes)
+      for (const [index, receipt] of receipts.entries()) writeReceiptRow(rows, index, receipt)
+      const signed = await parts.pool.sign(rows, mode)
+      let at = -1
+      const answers = outcomes.map((outcome): PackAnswer => {
         if (outcome.kind === 'refused') return { refusal: outcome.refusal }
-        const receipt = receipts[at]
-        const signature = signatures[at]
         at += 1
-        return receipt === undefined || signature === undefined
-          ? { refusal: refusalOf(undefined) }
-          : { receipt, signature }
+        const receipt = receipts[at]
+        if (receipt === undefined) return answerRefused(outcome)
+        if (signed.mode === 'tree') return { receipt, index: at, path: signed.paths[at] ?? [] }
+        return { receipt, signature: signed.signatures[at] ?? '0x' }
       })
+      if (signed.mode === 'each') return { answers }
+      const { root, count, signature } = signed
+      return { answers, tree: { root, count, signature } }
     },
   }
 }

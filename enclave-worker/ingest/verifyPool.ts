@@ -5,11 +5,15 @@ import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type CheckedBody, type DeviceDoor, createPackChecker } from './checkPacks.ts'
 import { type Refusal, refusalOf } from './refusals.ts'
+import { type ReceiptMode, type SignedReceipts, createReceiptSigner } from './signReceipts.ts'
+import type { ThreadData } from './verifyThread.ts'
 
-/** Checks bodies, on as many threads as it was made with. */
+/** Checks bodies and signs receipts, on as many threads as it was made with. */
 export type VerifyPool = {
   /** The body is handed over: its buffer cannot be used afterwards. */
   check(body: Uint8Array, maxPacks: number): Promise<CheckedBody>
+  /** Signs rows of receipts, in their order. */
+  sign(rows: Uint8Array, mode: ReceiptMode): Promise<SignedReceipts>
   enrol(devices: readonly DeviceDoor[]): void
   close(): Promise<void>
 }
@@ -22,15 +26,17 @@ export type ThreadRequest =
       readonly body: Uint8Array
       readonly maxPacks: number
     }
+  | {
+      readonly kind: 'sign'
+      readonly id: number
+      readonly rows: Uint8Array
+      readonly mode: ReceiptMode
+    }
 
 export type ThreadAnswer =
   | { readonly kind: 'checked'; readonly id: number; readonly body: CheckedBody }
-  | {
-      readonly kind: 'refused'
-      readonly id: number
-      readonly refusal: Refusal
-      readonly isDeliberate: boolean
-    }
+  | { readonly kind: 'signed'; readonly id: number; readonly signed: SignedReceipts }
+  | { readonly kind: 'refused'; readonly id: number; readonly refusal: Refusal }
 
 /** Raised for a body that is no sequence of packs; carries the refusal of the format. */
 export class BodyRefusedError extends BaseError {
@@ -43,78 +49,118 @@ export class BodyRefusedError extends BaseError {
   }
 }
 
-/** Raised for bodies that were with a thread when it ended; sending them again is safe. */
+/** Raised for work that was with a thread when it ended; sending it again is safe. */
 export class CheckingThreadLostError extends BaseError {
   override readonly name = 'CheckingThreadLostError'
   override readonly retryable = true
 }
 
-/** Key objects a thread keeps; about 3 KB each. */
+/** Key objects that all threads together keep; about 3 KB each. */
 const keyCapacity = 100_000
+
+export type PoolOptions = {
+  readonly stream: Hex
+  /** None: everything runs inline, for small machines and tests of what surrounds it. */
+  readonly threadCount: number
+  readonly devices: readonly DeviceDoor[]
+  readonly receiptKey: Uint8Array
+}
+
+type Waiter = {
+  readonly checked?: PromiseWithResolvers<CheckedBody>
+  readonly signed?: PromiseWithResolvers<SignedReceipts>
+}
 
 type Thread = {
   worker: Worker
-  readonly waiting: Map<number, PromiseWithResolvers<CheckedBody>>
+  readonly waiting: Map<number, Waiter>
 }
 
-/** With no threads the checking runs inline: for small machines and tests of what surrounds it. */
-export function createVerifyPool(
-  stream: Hex,
-  threadCount: number,
-  devices: readonly DeviceDoor[],
-): VerifyPool {
-  if (threadCount === 0) return inlinePool(stream, devices)
+export async function createVerifyPool(options: PoolOptions): Promise<VerifyPool> {
+  return options.threadCount === 0 ? inlinePool(options) : threadPool(options)
+}
+
+function settle(waiter: Waiter | undefined, answer: ThreadAnswer): void {
+  if (answer.kind === 'checked') waiter?.checked?.resolve(answer.body)
+  else if (answer.kind === 'signed') waiter?.signed?.resolve(answer.signed)
+  else {
+    const error = new BodyRefusedError(answer.refusal)
+    waiter?.checked?.reject(error)
+    waiter?.signed?.reject(error)
+  }
+}
+
+function threadPool({ stream, threadCount, devices, receiptKey }: PoolOptions): VerifyPool {
   const doors = [...devices]
   let closing = false
   let nextId = 0
 
-  function startThread(thread: Pick<Thread, 'waiting'>): Worker {
+  function startThread(thread: Thread | { waiting: Thread['waiting'] }): Worker {
     const worker = new Worker(new URL('./verifyThread.ts', import.meta.url), {
-      workerData: { stream, keyCapacity: Math.ceil(keyCapacity / threadCount) },
+      workerData: {
+        stream,
+        receiptKey,
+        keyCapacity: Math.ceil(keyCapacity / threadCount),
+      } satisfies ThreadData,
     })
     worker.postMessage({ kind: 'enrol', devices: doors } satisfies ThreadRequest, [])
     worker.on('message', (answer: ThreadAnswer) => {
       const waiter = thread.waiting.get(answer.id)
       thread.waiting.delete(answer.id)
-      if (answer.kind === 'checked') waiter?.resolve(answer.body)
-      else waiter?.reject(new BodyRefusedError(answer.refusal))
+      settle(waiter, answer)
     })
     worker.on('error', () => undefined) // the exit that follows is what is acted on
     worker.on('exit', () => {
+      const lost = new CheckingThreadLostError('The thread that had the packs has ended.', {
+        remedy: 'Send them again: nothing of them was kept.',
+      })
       for (const waiter of thread.waiting.values()) {
-        waiter.reject(new CheckingThreadLostError('The thread that checked the body has ended.'))
+        waiter.checked?.reject(lost)
+        waiter.signed?.reject(lost)
       }
       thread.waiting.clear()
-      if (!closing) (thread as Thread).worker = startThread(thread)
+      if (!closing && 'worker' in thread) thread.worker = startThread(thread)
     })
     return worker
   }
 
   const threads = Array.from({ length: threadCount }, (): Thread => {
     const waiting: Thread['waiting'] = new Map()
-    const thread = { waiting } as Thread
+    const thread = Object.assign({ waiting }, { worker: undefined as unknown as Worker })
     thread.worker = startThread(thread)
     return thread
   })
 
+  /** The thread with the least to do. */
+  function take(waiter: Waiter): { worker: Worker; id: number } {
+    let least = threads[0]
+    for (const thread of threads) {
+      if (least === undefined || thread.waiting.size < least.waiting.size) least = thread
+    }
+    if (least === undefined || closing) {
+      throw new CheckingThreadLostError('The worker is stopping.')
+    }
+    nextId += 1
+    least.waiting.set(nextId, waiter)
+    return { worker: least.worker, id: nextId }
+  }
+
   return {
-    check(body, maxPacks) {
-      let least = threads[0]
-      for (const thread of threads) {
-        if (least === undefined || thread.waiting.size < least.waiting.size) least = thread
-      }
-      if (least === undefined || closing) {
-        return Promise.reject(new CheckingThreadLostError('The worker is stopping.'))
-      }
-      nextId += 1
-      const waiter = Promise.withResolvers<CheckedBody>()
-      least.waiting.set(nextId, waiter)
+    async check(body, maxPacks) {
+      const checked = Promise.withResolvers<CheckedBody>()
+      const { worker, id } = take({ checked })
       const isWhole = body.byteOffset === 0 && body.byteLength === body.buffer.byteLength
-      least.worker.postMessage(
-        { kind: 'check', id: nextId, body, maxPacks } satisfies ThreadRequest,
+      worker.postMessage(
+        { kind: 'check', id, body, maxPacks } satisfies ThreadRequest,
         isWhole ? [body.buffer as ArrayBuffer] : [],
       )
-      return waiter.promise
+      return checked.promise
+    },
+    async sign(rows, mode) {
+      const signed = Promise.withResolvers<SignedReceipts>()
+      const { worker, id } = take({ signed })
+      worker.postMessage({ kind: 'sign', id, rows, mode } satisfies ThreadRequest, [])
+      return signed.promise
     },
     enrol(more) {
       doors.push(...more)
@@ -129,11 +175,12 @@ export function createVerifyPool(
   }
 }
 
-function inlinePool(stream: Hex, devices: readonly DeviceDoor[]): VerifyPool {
+async function inlinePool({ stream, devices, receiptKey }: PoolOptions): Promise<VerifyPool> {
   const checker = createPackChecker(stream, createNodeSignatures(), (bytes) =>
     createHash('sha256').update(bytes).digest(),
   )
   checker.enrol(devices)
+  const signReceipts = await createReceiptSigner(stream, receiptKey)
   return {
     check(body, maxPacks) {
       try {
@@ -142,6 +189,7 @@ function inlinePool(stream: Hex, devices: readonly DeviceDoor[]): VerifyPool {
         return Promise.reject(new BodyRefusedError(refusalOf(error)))
       }
     },
+    sign: (rows, mode) => Promise.resolve(signReceipts(rows, mode)),
     enrol: (more) => {
       checker.enrol(more)
     },

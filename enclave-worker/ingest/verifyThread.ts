@@ -2,41 +2,46 @@ import { createHash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Hex } from '#schemas/bytes.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
-import { BaseError } from '#schemas/errors.ts'
-import { type DeviceDoor, createPackChecker } from './checkPacks.ts'
+import { createPackChecker } from './checkPacks.ts'
 import { refusalOf } from './refusals.ts'
+import { createReceiptSigner } from './signReceipts.ts'
 import type { ThreadAnswer, ThreadRequest } from './verifyPool.ts'
 
-/** Entry of a checking thread: bodies in, checked records out. It holds public keys only. */
+/** Entry of a checking thread: bodies in, checked records out; receipts in, signatures out. */
 
-const { stream, keyCapacity } = workerData as { stream: Hex; keyCapacity: number }
+export type ThreadData = {
+  readonly stream: Hex
+  readonly keyCapacity: number
+  readonly receiptKey: Uint8Array
+}
+
+const { stream, keyCapacity, receiptKey } = workerData as ThreadData
 
 const checker = createPackChecker(
   stream,
   createNodeSignatures({ capacity: keyCapacity }),
   (bytes) => createHash('sha256').update(bytes).digest(),
 )
+const signReceipts = await createReceiptSigner(stream, receiptKey)
+
+function answer(request: Exclude<ThreadRequest, { kind: 'enrol' }>): ThreadAnswer {
+  const { id } = request
+  try {
+    if (request.kind === 'sign') {
+      return { id, kind: 'signed', signed: signReceipts(request.rows, request.mode) }
+    }
+    return { id, kind: 'checked', body: checker.check(request.body, request.maxPacks) }
+  } catch (error) {
+    return { id, kind: 'refused', refusal: refusalOf(error) }
+  }
+}
 
 parentPort?.on('message', (request: ThreadRequest) => {
   if (request.kind === 'enrol') {
-    checker.enrol(request.devices satisfies readonly DeviceDoor[])
+    checker.enrol(request.devices)
     return
   }
-  let answer: ThreadAnswer
-  try {
-    answer = {
-      id: request.id,
-      kind: 'checked',
-      body: checker.check(request.body, request.maxPacks),
-    }
-  } catch (error) {
-    answer = {
-      id: request.id,
-      kind: 'refused',
-      refusal: refusalOf(error),
-      isDeliberate: error instanceof BaseError,
-    }
-  }
-  const transfer = answer.kind === 'checked' ? [answer.body.records.buffer as ArrayBuffer] : []
-  parentPort?.postMessage(answer, transfer)
+  const reply = answer(request)
+  const transfer = reply.kind === 'checked' ? [reply.body.records.buffer as ArrayBuffer] : []
+  parentPort?.postMessage(reply, transfer)
 })

@@ -120,7 +120,91 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-type OpenedBody = { readonly body: Uint8Array; used: number }
+type OpenedBody = { readonly body: Uint8Array }
+
+/** Where the ledger stands after it was read back. */
+type LedgerEnd = {
+  readonly nextFrame: bigint
+  readonly segment: number
+  readonly end: number
+  readonly totalBytes: number
+}
+
+/** Reads one segment's frames and answers where the last whole one ends. */
+async function readSegment(
+  handle: FileHandle,
+  segment: number,
+  isLast: boolean,
+  expectedFrame: bigint | undefined,
+  { stream, seal, onRecord }: LedgerOptions,
+): Promise<{ nextFrame: bigint; end: number }> {
+  const name = segmentName(segment)
+  const bytes = new Uint8Array(await handle.readFile())
+  if (isLast && bytes.length < segmentHeaderBytes) {
+    // The crash fell between creating the file and its first sync: it holds nothing yet.
+    const nextFrame = expectedFrame ?? 0n
+    await handle.truncate(0)
+    await handle.write(segmentHeader(stream, seal, nextFrame), 0, segmentHeaderBytes, 0)
+    await handle.sync()
+    return { nextFrame, end: segmentHeaderBytes }
+  }
+  const firstFrame = assertSegmentHeader(bytes, name, stream, seal)
+  let nextFrame = expectedFrame ?? firstFrame
+  if (firstFrame !== nextFrame) {
+    throw new LedgerCorruptError(name, `frame ${nextFrame} is missing before it`)
+  }
+  let offset = segmentHeaderBytes
+  for (;;) {
+    const where = `${name}, offset ${offset}`
+    const reading = readFrame(bytes, offset)
+    if (reading.kind === 'end') return { nextFrame, end: offset }
+    if (reading.kind === 'broken') {
+      if (!isLast || hasFrameBehind(bytes, offset, nextFrame)) {
+        throw new LedgerCorruptError(where, reading.problem)
+      }
+      await handle.truncate(offset)
+      await handle.sync()
+      return { nextFrame, end: offset }
+    }
+    if (reading.number !== nextFrame) {
+      throw new LedgerCorruptError(
+        where,
+        `frame ${reading.number} stands where ${nextFrame} belongs`,
+      )
+    }
+    let body: Uint8Array
+    try {
+      body = seal.open(reading.number, reading.body)
+    } catch (cause) {
+      throw new LedgerCorruptError(where, 'the seal does not open', cause)
+    }
+    const records = splitRecords(body)
+    if (records === undefined) throw new LedgerCorruptError(where, 'its records do not add up')
+    for (const { at, record } of records) onRecord(record, { segment, frame: offset, at })
+    nextFrame += 1n
+    offset = reading.end
+  }
+}
+
+async function readBack(
+  names: readonly string[],
+  handles: Map<number, FileHandle>,
+  options: LedgerOptions,
+): Promise<LedgerEnd> {
+  let nextFrame: bigint | undefined
+  let segment = 0
+  let end = segmentHeaderBytes
+  let totalBytes = 0
+  for (const [index, name] of names.entries()) {
+    segment = Number.parseInt(name, 10)
+    const handle = await open(join(options.folder, name), 'r+')
+    handles.set(segment, handle)
+    const isLast = index === names.length - 1
+    ;({ nextFrame, end } = await readSegment(handle, segment, isLast, nextFrame, options))
+    totalBytes += end
+  }
+  return { nextFrame: nextFrame ?? 0n, segment, end, totalBytes }
+}
 
 /**
  * Opens a ledger, reads everything back and cuts off a tail that was never acknowledged.
@@ -131,75 +215,12 @@ type OpenedBody = { readonly body: Uint8Array; used: number }
  * @throws {@link LedgerCorruptError} | {@link LedgerForeignError}
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
-  const { folder, stream, seal, onRecord } = options
+  const { folder, stream, seal } = options
   const segmentLimit = options.segmentBytes ?? defaultSegmentBytes
   const fail = options.failpoint ?? (() => undefined)
   await mkdir(folder, { recursive: true })
   const names = (await readdir(folder)).filter((name) => /^\d{10}\.segment$/.test(name)).sort()
   const handles = new Map<number, FileHandle>()
-
-  let nextFrame = 0n
-  let segment = 0
-  let end = segmentHeaderBytes
-  let totalBytes = 0
-
-  for (const [index, name] of names.entries()) {
-    const number = Number.parseInt(name, 10)
-    const isLast = index === names.length - 1
-    const handle = await open(join(folder, name), 'r+')
-    handles.set(number, handle)
-    const bytes = new Uint8Array(await handle.readFile())
-    if (isLast && bytes.length < segmentHeaderBytes) {
-      // The crash fell between creating the file and its first sync: it holds nothing yet.
-      await handle.truncate(0)
-      await handle.write(segmentHeader(stream, seal, nextFrame), 0, segmentHeaderBytes, 0)
-      await handle.sync()
-      segment = number
-      end = segmentHeaderBytes
-      totalBytes += end
-      continue
-    }
-    const firstFrame = assertSegmentHeader(bytes, name, stream, seal)
-    if (index === 0) nextFrame = firstFrame
-    if (firstFrame !== nextFrame) {
-      throw new LedgerCorruptError(name, `frame ${nextFrame} is missing before it`)
-    }
-    let offset = segmentHeaderBytes
-    for (;;) {
-      const reading = readFrame(bytes, offset)
-      if (reading.kind === 'end') break
-      if (reading.kind === 'broken') {
-        if (!isLast || hasFrameBehind(bytes, offset, nextFrame)) {
-          throw new LedgerCorruptError(`${name}, offset ${offset}`, reading.problem)
-        }
-        await handle.truncate(offset)
-        await handle.sync()
-        break
-      }
-      if (reading.number !== nextFrame) {
-        throw new LedgerCorruptError(
-          `${name}, offset ${offset}`,
-          `frame ${reading.number} stands where ${nextFrame} belongs`,
-        )
-      }
-      let body: Uint8Array
-      try {
-        body = seal.open(reading.number, reading.body)
-      } catch (cause) {
-        throw new LedgerCorruptError(`${name}, offset ${offset}`, 'the seal does not open', cause)
-      }
-      const records = splitRecords(body)
-      if (records === undefined) {
-        throw new LedgerCorruptError(`${name}, offset ${offset}`, 'its records do not add up')
-      }
-      for (const { at, record } of records) onRecord(record, { segment: number, frame: offset, at })
-      nextFrame += 1n
-      offset = reading.end
-    }
-    segment = number
-    end = offset
-    totalBytes += offset
-  }
 
   async function createSegment(number: number, firstFrame: bigint): Promise<FileHandle> {
     const handle = await open(join(folder, segmentName(number)), 'w+')
@@ -210,10 +231,20 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     return handle
   }
 
-  if (names.length === 0) {
-    segment = 1
-    await createSegment(1, 0n)
-    totalBytes = segmentHeaderBytes
+  let nextFrame: bigint
+  let segment: number
+  let end: number
+  let totalBytes: number
+  try {
+    ;({ nextFrame, segment, end, totalBytes } = await readBack(names, handles, options))
+    if (names.length === 0) {
+      segment = 1
+      await createSegment(1, 0n)
+      totalBytes = segmentHeaderBytes
+    }
+  } catch (error) {
+    for (const handle of handles.values()) await handle.close()
+    throw error
   }
 
   type Group = {
@@ -326,7 +357,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       throw new LedgerCorruptError(where, reading.kind === 'broken' ? reading.problem : 'no frame')
     }
     const body = seal.open(reading.number, reading.body)
-    opened.set(key, { body, used: body.length })
+    opened.set(key, { body })
     openedBytes += body.length
     for (const [oldest, entry] of opened) {
       if (openedBytes <= openedFrameCacheBytes || oldest === key) break

@@ -1,4 +1,4 @@
-import { type Hex, concatBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
+import { type Hex, concatBytes, utf8 } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 
 /** Raised when a record of the ledger is of a kind or layout that this release does not know. */
@@ -59,11 +59,12 @@ export function writePackRecord(
   bytes: Uint8Array,
 ): number {
   const view = new DataView(target.buffer, target.byteOffset + start)
+  const text = Buffer.from(target.buffer, target.byteOffset + start, packHeaderBytes)
   view.setUint8(0, packKind)
-  target.set(fromHex(pack.device, 'device', 32), start + 1)
+  text.write(pack.device.slice(2), 1, 'hex')
   view.setBigUint64(33, pack.sequence)
-  target.set(fromHex(pack.previous, 'previous', 32), start + 41)
-  target.set(fromHex(pack.hash, 'hash', 32), start + 73)
+  text.write(pack.previous.slice(2), 41, 'hex')
+  text.write(pack.hash.slice(2), 73, 'hex')
   view.setBigUint64(105, pack.bootCount)
   view.setBigInt64(113, BigInt(pack.firstTimeMs))
   view.setBigInt64(121, BigInt(pack.lastTimeMs))
@@ -99,12 +100,13 @@ export function decodeRecord(record: Uint8Array): LedgerRecord {
   const kind = record[0]
   if (kind === packKind && record.length > packHeaderBytes) {
     const view = new DataView(record.buffer, record.byteOffset, record.length)
+    const text = Buffer.from(record.buffer, record.byteOffset, record.length)
     return {
       kind: 'pack',
-      device: toHex(record.subarray(1, 33)),
+      device: `0x${text.toString('hex', 1, 33)}`,
       sequence: view.getBigUint64(33),
-      previous: toHex(record.subarray(41, 73)),
-      hash: toHex(record.subarray(73, 105)),
+      previous: `0x${text.toString('hex', 41, 73)}`,
+      hash: `0x${text.toString('hex', 73, 105)}`,
       bootCount: view.getBigUint64(105),
       firstTimeMs: Number(view.getBigInt64(113)),
       lastTimeMs: Number(view.getBigInt64(121)),

@@ -5,6 +5,7 @@ import { writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
+import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
 import { InvalidRequestError, NotFoundError, UnsupportedMediaError, problemOf } from './problem.ts'
 
@@ -47,6 +48,12 @@ function integerParameter(text: string | undefined, name: string, fallback: bigi
 function hexParameter(text: string, name: string, bytes: number): Hex {
   fromHex(text, name, bytes)
   return (text.startsWith('0x') ? text : `0x${text}`).toLowerCase() as Hex
+}
+
+function receiptMode(text: string | undefined): ReceiptMode {
+  if (text === undefined || text === 'each') return 'each'
+  if (text === 'tree') return 'tree'
+  throw new InvalidRequestError('receipts is neither "each" nor "tree".', { field: 'receipts' })
 }
 
 const packTypes = new Set([
@@ -119,19 +126,19 @@ export function createApp(parts: AppParts): Hono {
         remedy: `Use ${packSequenceMediaType}, or ${packMediaType} for one pack.`,
       })
     }
+    const mode = receiptMode(context.req.query('receipts'))
     const length = context.req.header('content-length')
-    if (length === undefined) {
-      const body = await readBounded(context, ingest)
-      const release = ingest.reserve(body.length)
-      try {
-        return json(context, await ingest.submit(body))
-      } finally {
-        release()
-      }
-    }
-    const release = ingest.reserve(Number(integerParameter(length, 'Content-Length', 0n)))
+    const unbounded = length === undefined ? await readBounded(context, ingest) : undefined
+    const release = ingest.reserve(
+      unbounded?.length ?? Number(integerParameter(length, 'Content-Length', 0n)),
+    )
     try {
-      return json(context, await ingest.submit(new Uint8Array(await context.req.arrayBuffer())))
+      const body = unbounded ?? new Uint8Array(await context.req.arrayBuffer())
+      const { answers, tree } = await ingest.submit(body, mode)
+      return json(
+        context,
+        mode === 'each' ? answers : { ...(tree === undefined ? {} : { tree }), answers },
+      )
     } finally {
       release()
     }
