@@ -14,8 +14,13 @@ import { divideRounded } from './rounding.ts'
  * and are carried into big ones before they could lose a bit.
  */
 
+/** From `startMs`, inclusive, to `endMs`, exclusive. */
+export type Span = { readonly startMs: number; readonly endMs: number }
+
 /** A run of violating milliseconds, as seen under one reading of the gaps. */
 type Runs = {
+  /** All of them one by one, where somebody wants to see them. */
+  readonly trace: Span[] | undefined
   /** -1 while none is open. */
   startMs: number
   longestMs: number
@@ -95,8 +100,15 @@ export type EngineState = {
 
 export type FindingState = { count: number; firstMs: number; lastMs: number }
 
-function noRuns(): Runs {
-  return { startMs: -1, longestMs: 0, longestStartMs: -1, count: 0, totalMs: 0 }
+function noRuns(isTraced: boolean): Runs {
+  return {
+    trace: isTraced ? [] : undefined,
+    startMs: -1,
+    longestMs: 0,
+    longestStartMs: -1,
+    count: 0,
+    totalMs: 0,
+  }
 }
 
 /**
@@ -105,7 +117,12 @@ function noRuns(): Runs {
  */
 const clockChangeReachMs = 14 * 3_600_000
 
-export function createEngine(startMs: number, endMs: number, policy: CompiledPolicy): EngineState {
+export function createEngine(
+  startMs: number,
+  endMs: number,
+  policy: CompiledPolicy,
+  isTraced = false,
+): EngineState {
   const { sliceMs } = policy
   return {
     startMs,
@@ -133,8 +150,8 @@ export function createEngine(startMs: number, endMs: number, policy: CompiledPol
     goodSamples: 0,
     emptySlots: 0,
     conflicts: 0,
-    known: noRuns(),
-    bridged: noRuns(),
+    known: noRuns(isTraced),
+    bridged: noRuns(isTraced),
     constantStartMs: -1,
     longestConstantMs: 0,
     sliceEndMs: sliceMs === 0 ? Number.POSITIVE_INFINITY : startMs + sliceMs,
@@ -186,6 +203,7 @@ function closeRun(runs: Runs, atMs: number, forMs: number): void {
   if (lengthMs > forMs) {
     runs.count += 1
     runs.totalMs += lengthMs
+    runs.trace?.push({ startMs: runs.startMs, endMs: atMs })
     if (lengthMs > runs.longestMs) {
       runs.longestMs = lengthMs
       runs.longestStartMs = runs.startMs

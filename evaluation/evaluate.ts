@@ -4,7 +4,7 @@ import { type Policy, assertWindow, windowsWithin } from '#schemas/policy/policy
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import { compilePolicy } from './compile.ts'
 import { type Evaluation, conclude } from './conclude.ts'
-import { createEngine, finish, note } from './engine.ts'
+import { type Span, createEngine, finish, note } from './engine.ts'
 import {
   type Calibration,
   type Instant,
@@ -24,6 +24,7 @@ import {
 
 export type { Evaluation, Measures } from './conclude.ts'
 export type { Finding, FindingEffect, FindingName } from './findings.ts'
+export type { Span } from './engine.ts'
 export type { Calibration } from './intake.ts'
 
 /** Raised when a period cannot be judged under a policy. */
@@ -44,6 +45,8 @@ export type EvaluationInput = {
   readonly packs?: readonly PackMark[]
   /** Needed where the policy demands calibration. */
   readonly calibrations?: readonly Calibration[]
+  /** Called with every excursion in order: for people, since nothing is settled on a list. */
+  readonly onExcursion?: (excursion: Span) => void
 }
 
 /** Two centuries: nothing that is insured or paid for is longer, and all sums stay far from limits. */
@@ -79,7 +82,7 @@ export function evaluate(input: EvaluationInput): Evaluation {
     signal: policy.signal,
     calibrations: input.calibrations ?? [],
   }
-  const state = createEngine(periodStartMs, periodEndMs, compiled)
+  const state = createEngine(periodStartMs, periodEndMs, compiled, input.onExcursion !== undefined)
   const devices = new Set<Hex>()
   let outOfOrder = 0
   let duplicates = 0
@@ -115,6 +118,10 @@ export function evaluate(input: EvaluationInput): Evaluation {
     if (matters) takeInstant(instant, state, intake)
   }
   finish(state, compiled)
+  if (input.onExcursion !== undefined) {
+    const runs = compiled.gaps === 'violating' ? state.bridged : state.known
+    for (const excursion of runs.trace ?? []) input.onExcursion(excursion)
+  }
   if (devices.size > 1) note(state, 'several_devices', periodStartMs)
 
   const chains = new Map<Hex, PackChain>()
