@@ -9,16 +9,19 @@ import { createFastKeccakPairs } from '#schemas/merkle/fastPairHashers.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { createChainBlocks } from './adapters/chainBlocks.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
+import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
 import { createAttestations } from './attest/attestations.ts'
 import { createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
+import { createPublicAnswers } from './batches/publicAnswers.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
 import type { WorkerConfig } from './config.ts'
 import { createIngest } from './ingest/ingest.ts'
 import { StorageFullError } from './ingest/refusals.ts'
 import { createVerifyPool } from './ingest/verifyPool.ts'
+import { metricsText } from './metrics.ts'
 import { openLedger } from './ledger/ledger.ts'
 import { decodeRecord, encodeJsonRecord } from './ledger/records.ts'
 import { type Seal, createSeal, noSeal } from './ledger/seal.ts'
@@ -171,6 +174,8 @@ export async function startWorker(
 
   const anchorBlocks = ports.blocks.get(config.anchorChainId)
   if (anchorBlocks === undefined) throw new BaseError('The anchor chain has no node.')
+  const hashPairs = await createFastKeccakPairs()
+  const bell = createBatchBell()
   const closer = createCloser({
     stream,
     assignments: config.assignments,
@@ -180,19 +185,36 @@ export async function startWorker(
     clock,
     anchorBlocks,
     evaluate,
-    hashPairs: await createFastKeccakPairs(),
+    hashPairs,
     sign: (digest) => keys.sign(digest),
     signer: keys.signer,
     isAttested: () => attestations.isAttested(config.anchorChainId),
     drain: () => ingest.drain(),
-    onBatch: () => undefined,
+    onBatch: () => {
+      bell.ring()
+    },
     log,
     failpoint: ports.failpoint,
   })
 
+  const batches = createBatchReader(stream, state, ledger)
   const app = createApp({
     ingest,
-    batches: createBatchReader(stream, state, ledger),
+    batches,
+    answers: createPublicAnswers({ state, ledger, batches, policies: config.policies, hashPairs }),
+    bell,
+    head: () => BigInt(state.batches.length),
+    signer: keys.signer,
+    sign: (digest) => keys.sign(digest),
+    metrics: () =>
+      metricsText({
+        state,
+        counters: ingest.counters,
+        ledger,
+        nowMs: clock.nowMs(),
+        isHeld: closer.held() !== undefined,
+        residentBytes: process.memoryUsage.rss(),
+      }),
     attestations,
     anchorChainId: config.anchorChainId,
     health: () => {
@@ -274,6 +296,7 @@ export async function startWorker(
     failed: failed.promise,
     async stop() {
       if (stopped) return
+      bell.close()
       await server.close()
       await release()
     },

@@ -1,29 +1,8 @@
-import type { SignedBatch } from '#schemas/workerApi.ts'
-import { readMessage, signedBatchSchema } from '#schemas/workerApi.ts'
+import { z } from 'zod'
 import type { Hex } from '#schemas/bytes.ts'
 import type { RosterEntry } from '#schemas/roster.ts'
-import { z } from 'zod'
-
-const hex = (bytes: number) =>
-  z
-    .string()
-    .regex(new RegExp(`^0x[0-9a-f]{${bytes * 2}}$`))
-    .transform((text) => text as Hex)
-const unsigned = z
-  .string()
-  .regex(/^\d+$/)
-  .transform((text) => BigInt(text))
-
-export const rosterEntrySchema = z.strictObject({
-  device: hex(32),
-  subject: hex(32),
-  expectedReadings: z.number().int(),
-  heardReadings: z.number().int(),
-  firstSequence: unsigned,
-  lastSequence: unsigned,
-  headHash: hex(32),
-  packsRoot: hex(32),
-})
+import { rosterEntrySchema } from '#schemas/workerAnswers.ts'
+import { type SignedBatch, hexSchema, readMessage, signedBatchSchema } from '#schemas/workerApi.ts'
 
 /** What the ledger keeps of a batch: the answer it is served as, and what the roots commit to. */
 export type StoredBatch = {
@@ -47,7 +26,7 @@ const storedBatchSchema = z.strictObject({
       key: z.string(),
       startMs: z.number().int(),
       endMs: z.number().int(),
-      firstLeaf: hex(32),
+      firstLeaf: hexSchema(32),
       index: z.number().int(),
     }),
   ),

@@ -2,17 +2,12 @@ import { z } from 'zod'
 import { readStoredBatch } from '../batches/storedBatch.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/records.ts'
-import type { Hex } from '#schemas/bytes.ts'
+import { equivocationSchema } from '#schemas/workerAnswers.ts'
 import { attestationSchema, readMessage } from '#schemas/workerApi.ts'
 import { type WorkerState, applyAssignment, applyBatch, applyPack } from './workerState.ts'
 
 const bootSchema = z.strictObject({ atMs: z.number(), signer: z.string() })
 const assignmentsSchema = z.strictObject({ atMs: z.number(), keys: z.array(z.string()) })
-const equivocationSchema = z.looseObject({
-  device: z.string(),
-  sequence: z.string(),
-  hash: z.string(),
-})
 
 /** Takes one record of the ledger into the state, in the order in which it was written. */
 export function replayRecord(
@@ -49,7 +44,7 @@ export function replayRecord(
         record.json,
         'stored equivocation',
       )
-      state.devices.get(device as Hex)?.equivocations.add(`${sequence}/${hash}`)
+      state.devices.get(device)?.equivocations.add(`${sequence}/${hash}`)
       state.equivocations.push(position)
       return
     }

@@ -71,6 +71,8 @@ export type WorkerState = {
   /** By signer, then by chain. */
   readonly attestations: Map<string, LedgerPosition>
   readonly equivocations: LedgerPosition[]
+  /** Where the reports on each subject stand, in order. */
+  readonly reportsOf: Map<Hex, { readonly sequence: bigint; readonly index: number }[]>
   /** When the first pack of a subject's that no batch holds yet was taken. */
   lastIngestMs: Map<Hex, number>
   /** Sequence of the batch that packs accepted now go into. */
@@ -93,6 +95,7 @@ export function createState(devices: readonly EnrolledDevice[]): WorkerState {
     batches: [],
     attestations: new Map(),
     equivocations: [],
+    reportsOf: new Map(),
     lastIngestMs: new Map(),
     openSequence: 1n,
     oldestUnbatchedMs: undefined,
@@ -214,6 +217,10 @@ export function applyBatch(
   })
   if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
   for (const { key, firstLeaf, index, startMs, endMs } of batch.closed) {
+    const subject = key.slice(0, key.indexOf('/')) as Hex
+    const places = state.reportsOf.get(subject)
+    if (places === undefined) state.reportsOf.set(subject, [{ sequence: batch.sequence, index }])
+    else places.push({ sequence: batch.sequence, index })
     const assignment = state.assignments.get(key)
     if (assignment === undefined) continue
     const period = periodKey({ startMs, endMs })

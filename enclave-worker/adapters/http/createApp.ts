@@ -4,9 +4,12 @@ import { packMediaType, packSequenceMediaType } from '#schemas/pack/packProfile.
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
+import type { PublicAnswers } from '../../batches/publicAnswers.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
+import { type BatchBell, streamBatches } from './batchStream.ts'
+import { openApiDocument } from './openApi.ts'
 import { InvalidRequestError, NotFoundError, UnsupportedMediaError, problemOf } from './problem.ts'
 
 export type Health = {
@@ -21,6 +24,12 @@ export type Health = {
 
 export type AppParts = {
   readonly ingest: Ingest
+  readonly answers: PublicAnswers
+  readonly bell: BatchBell
+  readonly head: () => bigint
+  readonly signer: Hex
+  readonly sign: (digest: Hex) => Hex
+  readonly metrics: () => string
   readonly batches: BatchReader
   readonly attestations: Attestations
   readonly anchorChainId: bigint
@@ -29,6 +38,8 @@ export type AppParts = {
 }
 
 const maxPageBatches = 100
+const maxListEntries = 1000
+const defaultLimit = 20n
 
 function json(context: Context, body: unknown, status = 200): Response {
   return context.newResponse(writeMessage(body), status as 200, {
@@ -43,6 +54,18 @@ function integerParameter(text: string | undefined, name: string, fallback: bigi
     throw new InvalidRequestError(`${name} is not an unsigned decimal integer.`, { field: name })
   }
   return BigInt(text)
+}
+
+function limitParameter(context: Context, most: number): number {
+  const limit = integerParameter(context.req.query('limit'), 'limit', defaultLimit)
+  if (limit < 1n || limit > BigInt(most)) {
+    throw new InvalidRequestError(`limit must be from 1 to ${most}.`, { field: 'limit' })
+  }
+  return Number(limit)
+}
+
+function sequenceOf(context: Context): bigint {
+  return integerParameter(context.req.param('sequence'), 'sequence', 0n)
 }
 
 function hexParameter(text: string, name: string, bytes: number): Hex {
@@ -90,7 +113,7 @@ async function readBounded(context: Context, ingest: Ingest): Promise<Uint8Array
 
 /** The worker's door: it reads requests, asks the core, and writes answers. It decides nothing. */
 export function createApp(parts: AppParts): Hono {
-  const { ingest, batches, attestations } = parts
+  const { ingest, batches, attestations, answers } = parts
   const app = new Hono()
 
   app.onError((error, context) => {
@@ -146,16 +169,124 @@ export function createApp(parts: AppParts): Hono {
 
   app.get('/v1/batches', async (context) => {
     const after = integerParameter(context.req.query('after'), 'after', 0n)
-    const limit = integerParameter(context.req.query('limit'), 'limit', 20n)
-    if (limit < 1n || limit > BigInt(maxPageBatches)) {
-      throw new InvalidRequestError(`limit must be from 1 to ${maxPageBatches}.`, {
-        field: 'limit',
-      })
-    }
-    return context.newResponse(await batches.pageText(after, Number(limit)), 200, {
+    const limit = limitParameter(context, maxPageBatches)
+    return context.newResponse(await batches.pageText(after, limit), 200, {
       'Content-Type': 'application/json',
     })
   })
+
+  app.get('/v1/batches/stream', (context) => {
+    const after = integerParameter(
+      context.req.header('last-event-id') ?? context.req.query('after'),
+      'after',
+      0n,
+    )
+    return context.newResponse(streamBatches(after, batches, parts.head, parts.bell), 200, {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-store',
+      'X-Accel-Buffering': 'no',
+    })
+  })
+
+  app.get('/v1/batches/:sequence', async (context) =>
+    context.newResponse(await batches.signedText(sequenceOf(context)), 200, {
+      'Content-Type': 'application/json',
+    }),
+  )
+
+  app.get('/v1/batches/:sequence/signature', async (context) => {
+    // The content comes from the sealed ledger and its digest is the one signed before: a second
+    // signer for one digest is no equivocation, and frees a stream whose old signer has expired.
+    const { signed } = await batches.stored(sequenceOf(context))
+    const { digest, batch } = signed
+    return json(context, {
+      sequence: batch.sequence,
+      digest,
+      signature: parts.sign(digest),
+      signer: parts.signer,
+    })
+  })
+
+  app.get('/v1/batches/:sequence/roster', async (context) =>
+    json(context, await answers.roster(sequenceOf(context))),
+  )
+
+  app.get('/v1/batches/:sequence/roster/:device', async (context) => {
+    const device = hexParameter(context.req.param('device'), 'device', 32)
+    const place = await answers.rosterPlace(sequenceOf(context), device)
+    if (place === undefined) {
+      throw new NotFoundError('The batch’s roster does not name the device.', {
+        field: 'device',
+        remedy: 'Ask for the whole roster: its root proves who is on it.',
+      })
+    }
+    return json(context, place)
+  })
+
+  app.get('/v1/proofs/:subject', async (context) =>
+    json(
+      context,
+      await answers.proofs(
+        hexParameter(context.req.param('subject'), 'subject', 32),
+        limitParameter(context, maxPageBatches),
+      ),
+    ),
+  )
+
+  app.get('/v1/reports', async (context) => {
+    const subject = context.req.query('subject')
+    const policy = context.req.query('policy')
+    return json(
+      context,
+      await answers.reports(
+        integerParameter(context.req.query('after'), 'after', 0n),
+        limitParameter(context, maxListEntries),
+        {
+          subject: subject === undefined ? undefined : hexParameter(subject, 'subject', 32),
+          policyId: policy === undefined ? undefined : hexParameter(policy, 'policy', 32),
+        },
+      ),
+    )
+  })
+
+  app.get('/v1/policies', (context) => json(context, { policies: answers.policies() }))
+
+  app.get('/v1/devices', (context) => {
+    const after = context.req.query('after')
+    return json(
+      context,
+      answers.devices(
+        after === undefined ? undefined : hexParameter(after, 'after', 32),
+        limitParameter(context, maxListEntries),
+      ),
+    )
+  })
+
+  app.get('/v1/devices/:device', (context) => {
+    const device = answers.device(hexParameter(context.req.param('device'), 'device', 32))
+    if (device === undefined) {
+      throw new NotFoundError('No such device is enrolled.', { field: 'device' })
+    }
+    return json(context, device)
+  })
+
+  app.get('/v1/equivocations', async (context) =>
+    json(
+      context,
+      await answers.equivocations(
+        Number(integerParameter(context.req.query('after'), 'after', 0n)),
+        limitParameter(context, maxPageBatches),
+      ),
+    ),
+  )
+
+  app.get('/v1/openapi.json', (context) => json(context, openApiDocument))
+
+  app.get('/metrics', (context) =>
+    context.newResponse(parts.metrics(), 200, {
+      'Content-Type': 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+    }),
+  )
 
   app.get('/v1/attestation', async (context) => {
     const chainId = integerParameter(context.req.query('chain'), 'chain', parts.anchorChainId)

@@ -1,0 +1,254 @@
+import type { z } from 'zod'
+import { type Hex, concatBytes } from './bytes.ts'
+import { BaseError } from './errors.ts'
+import { packSequenceMediaType } from './pack/packProfile.ts'
+import {
+  type Countersignature,
+  type DeviceList,
+  type EquivocationList,
+  type Health,
+  type PackAnswers,
+  type PackTreeAnswer,
+  type Proofs,
+  type Refusal,
+  type ReportList,
+  type Roster,
+  type RosterPlace,
+  countersignatureSchema,
+  deviceListSchema,
+  equivocationListSchema,
+  healthSchema,
+  packAnswersSchema,
+  packTreeAnswerSchema,
+  policyListSchema,
+  problemSchema,
+  proofsSchema,
+  reportListSchema,
+  rosterPlaceSchema,
+  rosterSchema,
+} from './workerAnswers.ts'
+import {
+  type Attestation,
+  type BatchPage,
+  type SignedBatch,
+  attestationSchema,
+  batchPageSchema,
+  readMessage,
+  signedBatchSchema,
+} from './workerApi.ts'
+
+/** Raised when the worker refuses a request; decide by `refusal.name` and `retryable`. */
+export class WorkerRefusedError extends BaseError {
+  override readonly name = 'WorkerRefusedError'
+  override readonly retryable: boolean
+  readonly status: number
+  readonly refusal: Refusal
+  /** What `Retry-After` asked for. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(status: number, refusal: Refusal, retryAfterSeconds: number | undefined) {
+    super(`The worker refuses: ${refusal.message}`, {
+      field: refusal.field,
+      remedy: refusal.remedy,
+      metaMessages: [`Status: ${status}`, `Error: ${refusal.name}`],
+    })
+    this.status = status
+    this.refusal = refusal
+    this.retryable = refusal.retryable
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** Raised when no answer came, or one that is not the worker's. */
+export class WorkerUnreachableError extends BaseError {
+  override readonly name = 'WorkerUnreachableError'
+  override readonly retryable = true
+}
+
+/** The part of `fetch` that the client needs; Node's, a browser's or a Worker's all fit. */
+export type WorkerFetch = (
+  url: string,
+  init: {
+    readonly method: 'GET' | 'POST'
+    readonly headers: Record<string, string>
+    readonly body?: Uint8Array<ArrayBuffer>
+    readonly signal?: AbortSignal
+  },
+) => Promise<{
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body: AsyncIterable<Uint8Array> | null
+  text(): Promise<string>
+}>
+
+export type WorkerClientOptions = {
+  /** Without a path: `https://worker.example`. */
+  readonly url: string
+  readonly fetch: WorkerFetch
+  /** A fresh signal for each call, for example `() => AbortSignal.timeout(10_000)`. */
+  readonly signal?: () => AbortSignal
+}
+
+export type WorkerClient = ReturnType<typeof createWorkerClient>
+
+/**
+ * A worker's public calls, typed by the formats they answer in. Every answer is read strictly; none
+ * is believed: signatures and proofs are for the verifier.
+ *
+ * @throws {@link WorkerRefusedError} | {@link WorkerUnreachableError} | {@link InvalidMessageError}
+ */
+export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) {
+  const base = url.replace(/\/+$/, '')
+
+  async function call(
+    path: string,
+    body?: Uint8Array<ArrayBuffer>,
+    accept = 'application/json',
+  ): Promise<Awaited<ReturnType<WorkerFetch>>> {
+    const limit = signal?.()
+    try {
+      return await fetch(`${base}${path}`, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: {
+          Accept: accept,
+          ...(body === undefined ? {} : { 'Content-Type': packSequenceMediaType }),
+        },
+        ...(body === undefined ? {} : { body }),
+        ...(limit === undefined ? {} : { signal: limit }),
+      })
+    } catch (cause) {
+      throw new WorkerUnreachableError('The worker does not answer.', {
+        metaMessages: [`URL: ${base}`],
+        remedy: 'Try again; whatever was sent may have been kept, sending it twice does no harm.',
+        cause,
+      })
+    }
+  }
+
+  async function ask<Output>(
+    schema: z.ZodType<Output>,
+    what: string,
+    path: string,
+    body?: Uint8Array<ArrayBuffer>,
+  ): Promise<Output> {
+    const response = await call(path, body)
+    let json: unknown
+    try {
+      json = JSON.parse(await response.text())
+    } catch (cause) {
+      throw new WorkerUnreachableError('What answered is not a worker.', {
+        metaMessages: [`URL: ${base}`, `Status: ${response.status}`],
+        cause,
+      })
+    }
+    if (response.status < 400) return readMessage(schema, json, what)
+    // A failed health check is an answer all the same.
+    const problem = problemSchema.safeParse(json)
+    if (!problem.success) return readMessage(schema, json, what)
+    const wait = response.headers.get('retry-after')
+    throw new WorkerRefusedError(
+      response.status,
+      problem.data.error,
+      wait !== null && /^\d{1,6}$/.test(wait) ? Number(wait) : undefined,
+    )
+  }
+
+  return {
+    /** Hands packs in; one answer for each, in order. Sending a pack twice gives one receipt. */
+    postPacks: (packs: readonly Uint8Array[]): Promise<PackAnswers> =>
+      ask(
+        packAnswersSchema,
+        'pack answers',
+        '/v1/packs',
+        concatBytes(...packs) as Uint8Array<ArrayBuffer>,
+      ),
+    /** The same under one signature: for hundreds of packs at a time. */
+    postPacksForTree: (packs: readonly Uint8Array[]): Promise<PackTreeAnswer> =>
+      ask(
+        packTreeAnswerSchema,
+        'pack answers',
+        '/v1/packs?receipts=tree',
+        concatBytes(...packs) as Uint8Array<ArrayBuffer>,
+      ),
+    batches: (after: bigint, limit = 20): Promise<BatchPage> =>
+      ask(batchPageSchema, 'batch page', `/v1/batches?after=${after}&limit=${limit}`),
+    batch: (sequence: bigint): Promise<SignedBatch> =>
+      ask(signedBatchSchema, 'batch', `/v1/batches/${sequence}`),
+    countersignature: (sequence: bigint): Promise<Countersignature> =>
+      ask(countersignatureSchema, 'countersignature', `/v1/batches/${sequence}/signature`),
+    roster: (sequence: bigint): Promise<Roster> =>
+      ask(rosterSchema, 'roster', `/v1/batches/${sequence}/roster`),
+    rosterPlace: (sequence: bigint, device: Hex): Promise<RosterPlace> =>
+      ask(rosterPlaceSchema, 'roster place', `/v1/batches/${sequence}/roster/${device}`),
+    /**
+     * @param of.nonce - 32 bytes: asks for a fresh quote whose report data covers it.
+     */
+    attestation: (of: {
+      readonly chainId: bigint
+      readonly signer?: Hex
+      readonly nonce?: Hex
+    }): Promise<Attestation> =>
+      ask(
+        attestationSchema,
+        'attestation',
+        `/v1/attestation?chain=${of.chainId}` +
+          (of.signer === undefined ? '' : `&signer=${of.signer}`) +
+          (of.nonce === undefined ? '' : `&nonce=${of.nonce}`),
+      ),
+    proofs: (subject: Hex, limit = 20): Promise<Proofs> =>
+      ask(proofsSchema, 'proofs', `/v1/proofs/${subject}?limit=${limit}`),
+    reports: (after: bigint, of: { subject?: Hex; policyId?: Hex } = {}): Promise<ReportList> =>
+      ask(
+        reportListSchema,
+        'report list',
+        `/v1/reports?after=${after}` +
+          (of.subject === undefined ? '' : `&subject=${of.subject}`) +
+          (of.policyId === undefined ? '' : `&policy=${of.policyId}`),
+      ),
+    policies: (): Promise<z.output<typeof policyListSchema>> =>
+      ask(policyListSchema, 'policies', '/v1/policies'),
+    devices: (after?: Hex): Promise<DeviceList> =>
+      ask(
+        deviceListSchema,
+        'devices',
+        `/v1/devices${after === undefined ? '' : `?after=${after}`}`,
+      ),
+    equivocations: (after = 0): Promise<EquivocationList> =>
+      ask(equivocationListSchema, 'equivocations', `/v1/equivocations?after=${after}`),
+    health: (): Promise<Health> => ask(healthSchema, 'health', '/healthz'),
+
+    /**
+     * Batches as they are signed, from the one after `after`, without gaps, until the connection
+     * ends. Whoever follows asks again with the last sequence seen.
+     */
+    async *followBatches(after: bigint): AsyncGenerator<SignedBatch> {
+      const response = await call(
+        `/v1/batches/stream?after=${after}`,
+        undefined,
+        'text/event-stream',
+      )
+      if (response.status !== 200 || response.body === null) {
+        throw new WorkerUnreachableError('The worker does not stream its batches.', {
+          metaMessages: [`Status: ${response.status}`],
+        })
+      }
+      const decoder = new TextDecoder()
+      let rest = ''
+      for await (const chunk of response.body) {
+        const events = (rest + decoder.decode(chunk, { stream: true })).split('\n\n')
+        rest = events.pop() ?? ''
+        for (const event of events) {
+          const line = event.split('\n').find((text) => text.startsWith('data: '))
+          if (line === undefined) continue
+          let json: unknown
+          try {
+            json = JSON.parse(line.slice('data: '.length))
+          } catch (cause) {
+            throw new WorkerUnreachableError('The stream is torn.', { cause })
+          }
+          yield readMessage(signedBatchSchema, json, 'batch')
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,274 @@
+import { z } from 'zod'
+import {
+  countersignatureSchema,
+  deviceListSchema,
+  deviceStatusSchema,
+  equivocationListSchema,
+  healthSchema,
+  packAnswersSchema,
+  packTreeAnswerSchema,
+  policyListSchema,
+  problemSchema,
+  proofsSchema,
+  reportListSchema,
+  rosterPlaceSchema,
+  rosterSchema,
+} from '#schemas/workerAnswers.ts'
+import { attestationSchema, batchPageSchema, signedBatchSchema } from '#schemas/workerApi.ts'
+
+type Parameter = {
+  readonly name: string
+  readonly in: 'query' | 'path'
+  readonly kind: 'integer' | 'hex32' | 'hex20' | 'mode'
+  readonly says: string
+}
+
+type Call = {
+  readonly method: 'get' | 'post'
+  readonly path: string
+  readonly summary: string
+  readonly parameters?: readonly Parameter[]
+  readonly answer: z.ZodType | 'text/event-stream' | 'application/openmetrics-text' | 'document'
+  readonly takesPacks?: true
+  /** Statuses besides 200 that a caller has to expect. */
+  readonly problems: readonly number[]
+}
+
+const after: Parameter = {
+  name: 'after',
+  in: 'query',
+  kind: 'integer',
+  says: 'Go on behind this one.',
+}
+const limit: Parameter = { name: 'limit', in: 'query', kind: 'integer', says: 'At most this many.' }
+const sequence: Parameter = { name: 'sequence', in: 'path', kind: 'integer', says: 'Of the batch.' }
+const device: Parameter = {
+  name: 'device',
+  in: 'path',
+  kind: 'hex32',
+  says: 'COSE Key Thumbprint.',
+}
+
+/** Every call there is: the document, and the test that holds it against the worker, read this. */
+export const calls: readonly Call[] = [
+  {
+    method: 'post',
+    path: '/v1/packs',
+    summary: 'Hand signed packs in; a receipt or a refusal for each, in order.',
+    parameters: [
+      {
+        name: 'receipts',
+        in: 'query',
+        kind: 'mode',
+        says: '"each" (default) or "tree": one signature for all.',
+      },
+    ],
+    answer: z.union([packAnswersSchema, packTreeAnswerSchema]),
+    takesPacks: true,
+    problems: [400, 413, 415, 429, 503, 507],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches',
+    summary: 'Signed batches with their reports, ascending.',
+    parameters: [after, limit],
+    answer: batchPageSchema,
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/stream',
+    summary: 'The same as server-sent events, as they are signed.',
+    parameters: [after],
+    answer: 'text/event-stream',
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/{sequence}',
+    summary: 'One signed batch.',
+    parameters: [sequence],
+    answer: signedBatchSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/{sequence}/signature',
+    summary: 'A batch’s digest signed by the key of this boot.',
+    parameters: [sequence],
+    answer: countersignatureSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/{sequence}/roster',
+    summary: 'Who was expected and who was heard.',
+    parameters: [sequence],
+    answer: rosterSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/{sequence}/roster/{device}',
+    summary: 'One line of a roster with its proof.',
+    parameters: [sequence, device],
+    answer: rosterPlaceSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/proofs/{subject}',
+    summary: 'The newest reports on a subject, each provable alone.',
+    parameters: [{ name: 'subject', in: 'path', kind: 'hex32', says: 'Subject id.' }, limit],
+    answer: proofsSchema,
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/reports',
+    summary: 'Reports in the order of their batches.',
+    parameters: [
+      after,
+      limit,
+      { name: 'subject', in: 'query', kind: 'hex32', says: 'Only this subject.' },
+      { name: 'policy', in: 'query', kind: 'hex32', says: 'Only this policy id.' },
+    ],
+    answer: reportListSchema,
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/policies',
+    summary: 'The policies that are judged by.',
+    answer: policyListSchema,
+    problems: [],
+  },
+  {
+    method: 'get',
+    path: '/v1/devices',
+    summary: 'Enrolled devices, ascending by id.',
+    parameters: [{ ...after, kind: 'hex32' }, limit],
+    answer: deviceListSchema,
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/devices/{device}',
+    summary: 'One enrolled device.',
+    parameters: [device],
+    answer: deviceStatusSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/equivocations',
+    summary: 'Devices that signed two histories, with both packs.',
+    parameters: [after, limit],
+    answer: equivocationListSchema,
+    problems: [400],
+  },
+  {
+    method: 'get',
+    path: '/v1/attestation',
+    summary: 'What a registry needs to register a signer.',
+    parameters: [
+      { name: 'chain', in: 'query', kind: 'integer', says: 'Chain id; default the anchor chain.' },
+      { name: 'signer', in: 'query', kind: 'hex20', says: 'Of an earlier boot.' },
+      { name: 'nonce', in: 'query', kind: 'hex32', says: 'A fresh quote that covers it.' },
+    ],
+    answer: attestationSchema,
+    problems: [400, 404, 503],
+  },
+  {
+    method: 'get',
+    path: '/v1/openapi.json',
+    summary: 'This document.',
+    answer: 'document',
+    problems: [],
+  },
+  {
+    method: 'get',
+    path: '/healthz',
+    summary: 'Whether the worker takes packs and signs batches.',
+    answer: healthSchema,
+    problems: [],
+  },
+  {
+    method: 'get',
+    path: '/metrics',
+    summary: 'OpenMetrics.',
+    answer: 'application/openmetrics-text',
+    problems: [],
+  },
+]
+
+function jsonSchema(schema: z.ZodType): unknown {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' })
+}
+
+const parameterSchema = {
+  integer: { type: 'string', pattern: '^(0|[1-9][0-9]{0,18})$' },
+  hex32: { type: 'string', pattern: '^(0x)?[0-9a-fA-F]{64}$' },
+  hex20: { type: 'string', pattern: '^(0x)?[0-9a-fA-F]{40}$' },
+  mode: { type: 'string', enum: ['each', 'tree'] },
+} as const
+
+function contentOf(answer: Call['answer']): Record<string, unknown> {
+  if (answer === 'document') return { 'application/json': { schema: { type: 'object' } } }
+  if (typeof answer === 'string') return { [answer]: { schema: { type: 'string' } } }
+  return { 'application/json': { schema: jsonSchema(answer) } }
+}
+
+function operationOf(call: Call): Record<string, unknown> {
+  const problem = { 'application/json': { schema: { $ref: '#/components/schemas/Problem' } } }
+  return {
+    summary: call.summary,
+    parameters: (call.parameters ?? []).map(({ name, in: place, kind, says }) => ({
+      name,
+      in: place,
+      required: place === 'path',
+      description: says,
+      schema: parameterSchema[kind],
+    })),
+    ...(call.takesPacks === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            description: 'A CBOR sequence (RFC 8742) of COSE_Sign1 packs; one pack is a sequence.',
+            content: {
+              'application/cbor-seq': { schema: { type: 'string', format: 'binary' } },
+              'application/cose': { schema: { type: 'string', format: 'binary' } },
+            },
+          },
+        }),
+    responses: {
+      200: { description: 'Done.', content: contentOf(call.answer) },
+      ...Object.fromEntries(
+        call.problems.map((status) => [status, { description: 'Refused.', content: problem }]),
+      ),
+    },
+  }
+}
+
+function pathsOf(): Record<string, Record<string, unknown>> {
+  const paths: Record<string, Record<string, unknown>> = {}
+  for (const call of calls) {
+    paths[call.path] = { ...paths[call.path], [call.method]: operationOf(call) }
+  }
+  return paths
+}
+
+/** @see OpenAPI Specification 3.1.1 */
+export const openApiDocument = {
+  openapi: '3.1.1',
+  info: {
+    title: 'Plumbline enclave worker',
+    version: '1',
+    description:
+      'Everything here is public by design: what is signed is meant to be checked by anybody, and no answer holds a reading or a key.',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+  paths: pathsOf(),
+  components: { schemas: { Problem: jsonSchema(problemSchema) } },
+}

@@ -1,0 +1,156 @@
+import { type Hex, concatBytes, fromHex, toHex } from '#schemas/bytes.ts'
+import { type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
+import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
+import { rosterLeaf } from '#schemas/roster.ts'
+import type {
+  BatchHead,
+  DeviceList,
+  EquivocationList,
+  Proofs,
+  ReportList,
+  Roster,
+  RosterPlace,
+} from '#schemas/workerAnswers.ts'
+import { equivocationSchema } from '#schemas/workerAnswers.ts'
+import { readMessage } from '#schemas/workerApi.ts'
+import type { PolicyEntry } from '../config.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { decodeRecord } from '../ledger/records.ts'
+import { type WorkerState, packsOfBatch } from '../state/workerState.ts'
+import type { BatchReader } from './batchReader.ts'
+import { reportPath } from './composeBatch.ts'
+import type { StoredBatch } from './storedBatch.ts'
+
+/** What anyone may ask a worker about its past. Everything is read; nothing is decided here. */
+export type PublicAnswers = {
+  roster(sequence: bigint): Promise<Roster>
+  rosterPlace(sequence: bigint, device: Hex): Promise<RosterPlace | undefined>
+  proofs(subject: Hex, limit: number): Promise<Proofs>
+  reports(
+    after: bigint,
+    limit: number,
+    filter: { readonly subject?: Hex | undefined; readonly policyId?: Hex | undefined },
+  ): Promise<ReportList>
+  policies(): readonly PolicyEntry[]
+  devices(after: Hex | undefined, limit: number): DeviceList
+  device(id: Hex): DeviceList['devices'][number] | undefined
+  equivocations(after: number, limit: number): Promise<EquivocationList>
+}
+
+/** A list of reports looks through this many batches at most before it answers. */
+const batchesPerList = 200
+
+function headOf({ signed }: StoredBatch): BatchHead {
+  const { batch, digest, signature, signer } = signed
+  return { batch, digest, signature, signer }
+}
+
+export function createPublicAnswers(parts: {
+  readonly state: WorkerState
+  readonly ledger: Ledger
+  readonly batches: BatchReader
+  readonly policies: readonly PolicyEntry[]
+  readonly hashPairs: PairHasher
+}): PublicAnswers {
+  const { state, ledger, batches } = parts
+
+  function statusOf(id: Hex): DeviceList['devices'][number] | undefined {
+    const device = state.devices.get(id)
+    const enrolled = device?.enrolled
+    if (device === undefined || enrolled === undefined) return undefined
+    const last = device.packs.at(-1)
+    return {
+      device: id,
+      publicKey: toHex(coseKeyBytes(enrolled.key)),
+      algorithm: enrolled.key.algorithm,
+      subject: enrolled.subject,
+      subjectName: enrolled.subjectName,
+      tier: enrolled.tier,
+      intervalMs: enrolled.intervalMs,
+      ...(enrolled.label === undefined ? {} : { label: enrolled.label }),
+      headSequence: device.headSequence,
+      headHash: device.headHash,
+      ...(last === undefined ? {} : { lastReceivedMs: last.receivedMs }),
+      equivocations: device.equivocations.size,
+    }
+  }
+
+  return {
+    async roster(sequence) {
+      const stored = await batches.stored(sequence)
+      return { ...headOf(stored), roster: [...stored.roster] }
+    },
+    async rosterPlace(sequence, device) {
+      const stored = await batches.stored(sequence)
+      const index = stored.roster.findIndex((entry) => entry.device === device)
+      const entry = stored.roster[index]
+      if (entry === undefined) return undefined
+      const leaves = stored.roster.map((line) => fromHex(rosterLeaf(line), 'leaf', 32))
+      const tree = buildTree(concatBytes(...leaves), parts.hashPairs)
+      const known = state.devices.get(device)
+      const packs = known === undefined ? [] : packsOfBatch(known, sequence)
+      return {
+        ...headOf(stored),
+        entry,
+        index,
+        path: reportPath(tree, index),
+        packs: packs.map((pack) => ({ sequence: pack.sequence, hash: pack.hash })),
+      }
+    },
+    async proofs(subject, limit) {
+      const places = state.reportsOf.get(subject) ?? []
+      const proofs: Proofs['proofs'] = []
+      for (const { sequence, index } of places.slice(-limit).reverse()) {
+        const stored = await batches.stored(sequence)
+        const proven = stored.signed.reports[index]
+        if (proven !== undefined) proofs.push({ ...headOf(stored), proven })
+      }
+      return { subject, proofs }
+    },
+    async reports(after, limit, { subject, policyId }) {
+      const head = BigInt(state.batches.length)
+      const reports: ReportList['reports'] = []
+      let sequence = after
+      let looked = 0
+      // Whole batches only, so that `next` can name where to go on.
+      while (sequence < head && reports.length < limit && looked < batchesPerList) {
+        sequence += 1n
+        looked += 1
+        const { signed } = await batches.stored(sequence)
+        for (const proven of signed.reports) {
+          if (subject !== undefined && proven.report.subject !== subject) continue
+          if (policyId !== undefined && proven.report.policyId !== policyId) continue
+          reports.push({ batchSequence: sequence, proven })
+        }
+      }
+      return { reports, ...(sequence < head ? { next: sequence } : {}) }
+    },
+    policies: () => parts.policies,
+    devices(after, limit) {
+      const ids = [...state.devices.values()]
+        .filter(({ id, enrolled }) => enrolled !== undefined && (after === undefined || id > after))
+        .map(({ id }) => id)
+        .sort()
+      const page = ids.slice(0, limit)
+      const last = page.at(-1)
+      return {
+        devices: page.map((id) => statusOf(id)).filter((status) => status !== undefined),
+        ...(ids.length > page.length && last !== undefined ? { next: last } : {}),
+      }
+    },
+    device: statusOf,
+    async equivocations(after, limit) {
+      const equivocations: EquivocationList['equivocations'] = []
+      const end = Math.min(after + limit, state.equivocations.length)
+      for (const position of state.equivocations.slice(after, end)) {
+        const record = decodeRecord(await ledger.read(position))
+        if (record.kind !== 'equivocation') continue
+        equivocations.push(readMessage(equivocationSchema, record.json, 'stored equivocation'))
+      }
+      return {
+        equivocations,
+        ...(end < state.equivocations.length ? { next: end } : {}),
+      }
+    },
+  }
+}
