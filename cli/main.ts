@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { BaseError } from '#schemas/errors.ts'
+import { registerEvaluate } from './evaluate.ts'
+import { registerPolicy } from './policy.ts'
 import { registerQuote } from './quote.ts'
 import { registerVerify } from './verify.ts'
 
@@ -13,6 +15,8 @@ const program = new Command('plumbline')
 
 registerVerify(program)
 registerQuote(program)
+registerPolicy(program)
+registerEvaluate(program)
 
 try {
   await program.parseAsync(process.argv)

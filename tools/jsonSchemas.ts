@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { bundleSchema } from '#schemas/bundle.ts'
+import { policySchema } from '#schemas/policy/policy.ts'
 import {
   attestationSchema,
   batchPageSchema,
@@ -24,6 +25,7 @@ const formats: Record<string, { title: string; schema: z.ZodType }> = {
   batch: { title: 'Plumbline batch, version 1', schema: batchSchema },
   'signed-batch': { title: 'Plumbline signed batch with its reports', schema: signedBatchSchema },
   'batch-page': { title: 'Answer of GET /v1/batches', schema: batchPageSchema },
+  policy: { title: 'Plumbline policy, version 1', schema: policySchema },
   statement: { title: 'Plumbline enclave statement, version 1', schema: statementSchema },
   attestation: { title: 'Answer of GET /v1/attestation', schema: attestationSchema },
   bundle: { title: 'Plumbline proof bundle, version 1', schema: bundleSchema },

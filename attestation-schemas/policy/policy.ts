@@ -7,6 +7,8 @@ export {
   type PolicyProblem,
   PolicySyntaxError,
 } from './errors.ts'
+export { explainPolicy } from './explain.ts'
+export { policyAdvice } from './lint.ts'
 export { policyBytes, policyExclusiveTo, policyId } from './id.ts'
 export { type MeasureDefinition, measureCatalogue } from './measures.ts'
 export { type Policy, policySchema, policyVersion } from './schema.ts'

@@ -155,16 +155,17 @@ export const templates = {
   'net-flux': {
     version: 1,
     name: 'Net carbon uptake of a site',
-    description: 'Half-hourly CO2 exchange stamped at the end of its interval; uptake is negative.',
-    signal: { series: 'nee', unit: 'umol/m2/s', interval: '30m' },
+    description:
+      'Grams of CO2 exchanged in each half-hour, stamped at its end; uptake is negative. Gaps are not filled.',
+    signal: { series: 'co2', unit: 'g', interval: '30m' },
     window: { kind: 'period' },
     interpolation: { kind: 'interval-mean', step: '30m', stamp: 'end' },
     gaps: 'excluded',
     minCoverage: '60%',
-    aggregates: [{ kind: 'integral', per: 's', unit: 'umol/m2', negative: 'net' }],
-    objectives: [{ measure: 'integral', operator: 'lt', limit: '0' }],
-    quality: { range: { low: '-100', high: '100' }, faultCodes: ['-9999'] },
-    settlement: { measure: 'integral', unit: 'umol/m2', rounding: 'half-even' },
+    aggregates: [],
+    objectives: [{ measure: 'sum', operator: 'lt', limit: '0' }],
+    quality: { range: { low: '-1000000', high: '1000000' }, faultCodes: ['-9999'] },
+    settlement: { measure: 'sum', unit: 'gCO2e', rounding: 'half-even' },
     audience: anyone,
   },
 } satisfies Record<string, Policy>
