@@ -32,6 +32,8 @@ const registrySchema = z.strictObject({
   chainId: z.int().min(1),
   registry: hex(20),
   rpcUrl: z.url({ protocol: /^https?$/ }),
+  /** Where that chain keeps batches: compared at every boot, so that a set-back disk is found. */
+  proofRegistry: hex(20).optional(),
 })
 
 const deviceSchema = z.strictObject({
@@ -135,6 +137,7 @@ export type RegistryTarget = {
   readonly chainId: bigint
   readonly registry: Hex
   readonly rpcUrl: string
+  readonly proofRegistry: Hex | undefined
 }
 
 /** A device that the configuration enrols. */
@@ -221,6 +224,7 @@ export function readConfig(value: unknown): WorkerConfig {
     chainId: BigInt(entry.chainId),
     registry: entry.registry as Hex,
     rpcUrl: entry.rpcUrl,
+    proofRegistry: entry.proofRegistry as Hex | undefined,
   }))
   if (new Set(config.registries.map(({ chainId }) => chainId)).size !== registries.length) {
     refuse('config.registries', 'A chain is named twice.', 'Leave one registry for each chain.')

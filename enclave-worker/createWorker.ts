@@ -8,12 +8,14 @@ import { BaseError } from '#schemas/errors.ts'
 import { createFastKeccakPairs } from '#schemas/merkle/fastPairHashers.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { createChainBlocks } from './adapters/chainBlocks.ts'
+import { createChainHeads } from './adapters/chainHeads.ts'
+import { type FolderLock, lockFolder } from './adapters/folderLock.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
 import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
 import { createAttestations } from './attest/attestations.ts'
-import { createBootKeys } from './attest/bootKeys.ts'
+import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
@@ -22,12 +24,14 @@ import { createIngest } from './ingest/ingest.ts'
 import { StorageFullError } from './ingest/refusals.ts'
 import { createVerifyPool } from './ingest/verifyPool.ts'
 import { metricsText } from './metrics.ts'
-import { openLedger } from './ledger/ledger.ts'
+import { type Ledger, openLedger } from './ledger/ledger.ts'
+import { LedgerFailedError } from './ledger/ledgerErrors.ts'
 import { decodeRecord, encodeJsonRecord } from './ledger/records.ts'
 import { type Seal, createSeal, noSeal } from './ledger/seal.ts'
-import type { BlockSource, Clock, GuestAgent, Log } from './ports.ts'
+import type { BlockSource, Clock, GuestAgent, HeadSource, Log } from './ports.ts'
 import { replayRecord } from './state/replay.ts'
-import { applyAssignment, createState } from './state/workerState.ts'
+import { createRollbackGuard } from './state/rollbackGuard.ts'
+import { type WorkerState, applyAssignment, createState } from './state/workerState.ts'
 
 /** The edges of a worker; `main.ts` joins the real ones, tests join others where they must. */
 export type WorkerPorts = {
@@ -35,6 +39,8 @@ export type WorkerPorts = {
   readonly log: Log
   readonly agent: GuestAgent
   readonly blocks: ReadonlyMap<bigint, BlockSource>
+  /** By chain, where a proof registry is configured. */
+  readonly heads: ReadonlyMap<bigint, HeadSource>
   readonly randomBytes: (length: number) => Uint8Array
   /** Called at every transition that reaches the disk; only tests pass one. */
   readonly failpoint?: ((name: string) => void) | undefined
@@ -54,6 +60,11 @@ export type RunningWorker = {
 
 /** The real edges for a configuration. */
 export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
+  const heads = new Map<bigint, HeadSource>()
+  for (const { chainId, rpcUrl, proofRegistry } of config.registries) {
+    if (proofRegistry === undefined) continue
+    heads.set(chainId, createChainHeads(chainId, rpcUrl, proofRegistry))
+  }
   return {
     clock: { nowMs: () => Date.now() },
     log,
@@ -61,12 +72,13 @@ export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
     blocks: new Map(
       config.registries.map(({ chainId, rpcUrl }) => [chainId, createChainBlocks(chainId, rpcUrl)]),
     ),
+    heads,
     randomBytes: (length) => randomBytes(length),
   }
 }
 
 const freeSpaceCheckMs = 1000
-const attestRetryMs = 2000
+const retryMs = 2000
 
 async function createLedgerSeal(config: WorkerConfig, ports: WorkerPorts): Promise<Seal> {
   if (config.sealing === 'none') return noSeal
@@ -74,46 +86,101 @@ async function createLedgerSeal(config: WorkerConfig, ports: WorkerPorts): Promi
   return createSeal(key, fromHex(config.streamId, 'stream', 32), ports.randomBytes)
 }
 
+/** The books of a boot: what the ledger holds, and the keys that go on writing in it. */
+type Books = {
+  readonly lock: FolderLock
+  readonly ledger: Ledger
+  readonly state: WorkerState
+  readonly keys: BootKeys
+  readonly ledgerFailed: Promise<unknown>
+}
+
+async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Books> {
+  const lock = await lockFolder(config.dataFolder)
+  let ledger: Ledger | undefined
+  try {
+    const state = createState(config.devices)
+    const ledgerFailed = Promise.withResolvers<unknown>()
+    ledger = await openLedger({
+      folder: join(config.dataFolder, 'ledger'),
+      stream: config.streamId,
+      seal: await createLedgerSeal(config, ports),
+      onRecord: (record, position) => {
+        replayRecord(state, decodeRecord(record), position)
+      },
+      onFailure: ledgerFailed.resolve,
+      failpoint: ports.failpoint,
+    })
+    const keys = createBootKeys(ports.randomBytes)
+    const atMs = ports.clock.nowMs()
+    ledger.append(encodeJsonRecord('boot', { atMs, signer: keys.signer }))
+    state.boots += 1
+    state.firstBootMs ??= atMs
+    const fresh = config.assignments
+      .map(({ key }) => key)
+      .filter((key) => !state.assignments.has(key))
+    if (fresh.length > 0) {
+      ledger.append(encodeJsonRecord('assignments', { atMs, keys: fresh }))
+      for (const key of fresh) applyAssignment(state, key, atMs)
+    }
+    await ledger.commit()
+    return { lock, ledger, state, keys, ledgerFailed: ledgerFailed.promise }
+  } catch (error) {
+    await ledger?.close()
+    await lock.release()
+    throw error
+  }
+}
+
 /**
  * Starts a worker: reads its ledger back, makes this boot's keys, has them attested, opens the door
  * and closes windows as they fall due.
  *
- * @throws LedgerCorruptError | LedgerForeignError | GuestAgentError | PortTakenError
+ * @throws LedgerCorruptError | LedgerForeignError | FolderInUseError | RolledBackError |
+ *   GuestAgentError | PortTakenError
  */
 export async function startWorker(
   config: WorkerConfig,
   ports: WorkerPorts,
 ): Promise<RunningWorker> {
+  const books = await openBooks(config, ports)
+  try {
+    return await runWorker(config, ports, books)
+  } catch (error) {
+    await books.ledger.close()
+    await books.lock.release()
+    throw error
+  }
+}
+
+async function runWorker(
+  config: WorkerConfig,
+  ports: WorkerPorts,
+  { lock, ledger, state, keys, ledgerFailed }: Books,
+): Promise<RunningWorker> {
   const { clock, log } = ports
   const stream = config.streamId
-  const state = createState(config.devices)
-  const ledger = await openLedger({
-    folder: join(config.dataFolder, 'ledger'),
-    stream,
-    seal: await createLedgerSeal(config, ports),
-    onRecord: (record, position) => {
-      replayRecord(state, decodeRecord(record), position)
-    },
-    failpoint: ports.failpoint,
-  })
-  const keys = createBootKeys(ports.randomBytes)
-  const bootMs = clock.nowMs()
-  ledger.append(encodeJsonRecord('boot', { atMs: bootMs, signer: keys.signer }))
-  state.boots += 1
-  state.firstBootMs ??= bootMs
-  const fresh = config.assignments
-    .map(({ key }) => key)
-    .filter((key) => !state.assignments.has(key))
-  if (fresh.length > 0) {
-    ledger.append(encodeJsonRecord('assignments', { atMs: bootMs, keys: fresh }))
-    for (const key of fresh) applyAssignment(state, key, bootMs)
-  }
-  await ledger.commit()
   log('info', 'ledger read back', {
     packs: state.acceptedPacks,
     batches: state.batches.length,
     boots: state.boots,
   })
+  const guard = createRollbackGuard(
+    stream,
+    state,
+    ports.heads,
+    ports.heads.has(config.anchorChainId) ? config.anchorChainId : undefined,
+    log,
+  )
+  await guard.compare()
+
+  const failed = Promise.withResolvers<unknown>()
+  let failure: unknown
+  const failWith = (error: unknown): void => {
+    failure ??= error
+    failed.resolve(error)
+  }
+  void ledgerFailed.then(failWith)
 
   const attestations = createAttestations({
     keys,
@@ -127,13 +194,6 @@ export async function startWorker(
     log,
     nowMs: () => clock.nowMs(),
   })
-
-  const failed = Promise.withResolvers<unknown>()
-  let failure: unknown
-  const failWith = (error: unknown): void => {
-    failure ??= error
-    failed.resolve(error)
-  }
 
   let hasSpace = true
   async function checkSpace(): Promise<void> {
@@ -188,6 +248,7 @@ export async function startWorker(
     hashPairs,
     sign: (digest) => keys.sign(digest),
     signer: keys.signer,
+    isUncompared: () => guard.isPending(),
     isAttested: () => attestations.isAttested(config.anchorChainId),
     drain: () => ingest.drain(),
     onBatch: () => {
@@ -241,10 +302,7 @@ export async function startWorker(
       await closer.close()
       lastHeld = undefined
     } catch (error) {
-      if (error instanceof BaseError && error.name === 'LedgerFailedError') {
-        failWith(error)
-        return
-      }
+      if (error instanceof LedgerFailedError) return
       const reason = error instanceof BaseError ? error.shortMessage : String(error)
       // Said once for each reason: a chain that is away for an hour is not 14 400 lines.
       if (reason !== lastHeld) {
@@ -267,17 +325,16 @@ export async function startWorker(
     }, freeSpaceCheckMs),
     setInterval(() => {
       void attestations.attestMissing()
-    }, attestRetryMs),
+      guard.compare().catch(failWith)
+    }, retryMs),
   ]
 
-  let server: HttpServer
   async function release(): Promise<void> {
-    stopped = true
     for (const timer of timers) clearInterval(timer)
     await ticking
     await pool.close()
-    await ledger.close()
   }
+  let server: HttpServer
   try {
     await attestations.attestMissing()
     server = await serveHttp(app, config.listen, config.limits)
@@ -296,9 +353,12 @@ export async function startWorker(
     failed: failed.promise,
     async stop() {
       if (stopped) return
+      stopped = true
       bell.close()
       await server.close()
       await release()
+      await ledger.close()
+      await lock.release()
     },
   }
 }

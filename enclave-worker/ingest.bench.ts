@@ -235,6 +235,7 @@ async function main(): Promise<void> {
           },
         ],
       ]),
+      heads: new Map(),
       randomBytes: (length) => randomBytes(length),
     })
     const cpuBefore = process.cpuUsage()

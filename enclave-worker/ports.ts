@@ -16,6 +16,11 @@ export type ChainBlock = {
 /** Reads recent blocks of one chain. */
 export type BlockSource = { latest(): Promise<ChainBlock> }
 
+/** What a chain remembers of a stream; sequence zero when it holds no batch of it. */
+export type HeadSource = {
+  head(stream: Hex): Promise<{ readonly sequence: bigint; readonly digest: Hex }>
+}
+
 /** What the guest agent gives beside a quote. */
 export type GuestQuote = { readonly quote: Hex; readonly eventLog: string }
 

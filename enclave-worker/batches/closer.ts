@@ -46,6 +46,8 @@ export type CloserParts = {
   readonly sign: (digest: Hex) => Hex
   readonly signer: Hex
   readonly isAttested: () => boolean
+  /** Whether what chains remember has yet to be compared with what the data folder holds. */
+  readonly isUncompared: () => boolean
   /** Resolves once every body that has arrived until now is in order. */
   readonly drain: () => Promise<void>
   readonly onBatch: (batch: SignedBatch) => void
@@ -151,6 +153,12 @@ export function createCloser(parts: CloserParts): Closer {
       throw new SigningHeldError('This boot’s keys are not attested yet.', {
         field: 'attestation',
         remedy: 'Check the guest agent and the anchor chain’s node.',
+      })
+    }
+    if (parts.isUncompared()) {
+      throw new SigningHeldError('The head on the anchor chain is not compared yet.', {
+        field: 'registries.proofRegistry',
+        remedy: 'Check the anchor chain’s node and the address of its proof registry.',
       })
     }
     // Before the cut, so that nothing but the disk can come between the cut and the signature.

@@ -49,6 +49,8 @@ export type LedgerOptions = {
   readonly onRecord: (record: Uint8Array, position: LedgerPosition) => void
   /** A segment is closed at the first frame that ends beyond this. */
   readonly segmentBytes?: number
+  /** Told once, when a write or a sync has failed and nothing more is acknowledged. */
+  readonly onFailure?: (error: LedgerFailedError) => void
   /** A place where tests can stop the process; production leaves it out. */
   readonly failpoint?: ((name: string) => void) | undefined
 }
@@ -327,6 +329,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     } catch (cause) {
       failure = cause instanceof LedgerFailedError ? cause : new LedgerFailedError(cause)
       for (const group of groups.splice(0)) group.done.reject(failure)
+      options.onFailure?.(failure)
     } finally {
       flushing = undefined
     }

@@ -62,12 +62,17 @@ export async function serveHttp(
       server.close(() => {
         closed.resolve()
       })
+      // Again and again: a connection is idle only once its last answer has left.
+      const sweep = setInterval(() => {
+        server.closeIdleConnections()
+      }, 20)
       server.closeIdleConnections()
       // Requests under way get a moment to end; whoever holds on longer is cut off.
       const cut = setTimeout(() => {
         server.closeAllConnections()
       }, 2000)
       await closed.promise
+      clearInterval(sweep)
       clearTimeout(cut)
     },
   }
