@@ -135,10 +135,7 @@ describe('a worker that is killed at every transition that reaches the disk', ()
       }
       let worker: RunningWorker | undefined
       try {
-        worker = await startWorker(
-          config,
-          testPorts(world, [BigInt(config.anchorChainId)], failpoint),
-        )
+        worker = await startWorker(config, testPorts(world, [config.anchorChainId], failpoint))
         await live(worker)
       } catch (error) {
         if (!isDead) throw error
@@ -159,7 +156,7 @@ describe('a worker that is killed at every transition that reaches the disk', ()
 
     // At last it is left alone: everything that was ever promised has to be where it was promised.
     world.nowMs += 120_000
-    const worker = await startWorker(config, testPorts(world, [BigInt(config.anchorChainId)]))
+    const worker = await startWorker(config, testPorts(world, [config.anchorChainId]))
     const client = createWorkerClient({ url: worker.url, fetch: (url, init) => fetch(url, init) })
     while ((await worker.closeDue()) !== undefined);
     world.nowMs += 120_000

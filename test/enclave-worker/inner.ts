@@ -10,11 +10,13 @@ export type TestWorld = {
   block: ChainBlock | undefined
   /** What the chain's proof registry remembers of the stream. */
   head: { sequence: bigint; digest: Hex } | undefined
+  /** The registry is configured and does not answer. */
+  isHeadAway: boolean
   readonly lines: { readonly level: string; readonly event: string }[]
 }
 
 export function createTestWorld(nowMs: number): TestWorld {
-  return { nowMs, block: undefined, head: undefined, lines: [] }
+  return { nowMs, block: undefined, head: undefined, isHeadAway: false, lines: [] }
 }
 
 /**
@@ -46,13 +48,13 @@ export function testPorts(
     },
     blocks: new Map(chainIds.map((chainId) => [chainId, { latest }])),
     heads: new Map(
-      world.head === undefined
+      world.head === undefined && !world.isHeadAway
         ? []
         : chainIds.map((chainId) => [
             chainId,
             {
               head: () =>
-                world.head === undefined
+                world.head === undefined || world.isHeadAway
                   ? Promise.reject(new Error('no node'))
                   : Promise.resolve(world.head),
             },
