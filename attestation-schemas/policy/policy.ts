@@ -14,4 +14,10 @@ export { type MeasureDefinition, measureCatalogue } from './measures.ts'
 export { type Policy, policySchema, policyVersion } from './schema.ts'
 export { type TemplateName, templates } from './templates.ts'
 export { TimeZoneError, timeZoneTable, timeZones } from './timeZones.ts'
-export { NotAWindowError, type Window, assertWindow, windowsWithin } from './windows.ts'
+export {
+  NotAWindowError,
+  TooManyWindowsError,
+  type Window,
+  assertWindow,
+  windowsWithin,
+} from './windows.ts'

@@ -12,6 +12,14 @@ export class NotAWindowError extends BaseError {
   override readonly name = 'NotAWindowError'
 }
 
+/** Raised when a span holds more windows than anybody could want at once. */
+export class TooManyWindowsError extends BaseError {
+  override readonly name = 'TooManyWindowsError'
+}
+
+/** Eleven years of hours. */
+const mostWindows = 100_000
+
 type Every = 'day' | 'week' | 'month' | 'quarter' | 'year'
 
 /** The first day of the unit that a day lies in. Weeks begin on Monday (ISO 8601). */
@@ -64,6 +72,7 @@ function calendarWindows(
  * the period has one: the span itself.
  *
  * @throws {@link TimeZoneError} when the shipped table does not reach that far.
+ * @throws {@link TooManyWindowsError}
  */
 export function windowsWithin({ window }: Pick<Policy, 'window'>, span: Window): Window[] {
   const { startMs: fromMs, endMs: toMs } = span
@@ -78,6 +87,13 @@ export function windowsWithin({ window }: Pick<Policy, 'window'>, span: Window):
   }
   const lengthMs = parseDuration(window.length) ?? 0
   const stepMs = window.kind === 'sliding' ? (parseDuration(window.step) ?? 0) : lengthMs
+  if ((toMs - fromMs) / stepMs > mostWindows) {
+    throw new TooManyWindowsError('The span holds too many windows.', {
+      field: 'period',
+      metaMessages: [`At most: ${mostWindows}`],
+      remedy: 'Judge it part by part.',
+    })
+  }
   const windows: Window[] = []
   let startMs = window.anchorMs + Math.ceil((fromMs - window.anchorMs) / stepMs) * stepMs
   for (; startMs + lengthMs <= toMs; startMs += stepMs) {

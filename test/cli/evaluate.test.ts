@@ -162,17 +162,14 @@ describe('plumbline evaluate', () => {
 })
 
 describe('plumbline policy', () => {
-  it.each(Object.keys(templates))(
-    'new --template %s prints a policy that check accepts',
-    (name) => {
-      const created = plumbline('policy', 'new', '--template', name)
-      expect(created.status).toBe(0)
-      const { status, stdout } = plumbline('policy', 'check', file(`${name}.json`, created.stdout))
-      expect(stdout).toContain('PASS needs')
-      expect(stdout).toContain('VALID 0x')
-      expect(status).toBe(0)
-    },
-  )
+  it('new prints a policy that check accepts', () => {
+    const created = plumbline('policy', 'new', '--template', 'energy-above')
+    expect(created.status).toBe(0)
+    const { status, stdout } = plumbline('policy', 'check', file('new.json', created.stdout))
+    expect(stdout).toContain('PASS needs integral at least 1000000.')
+    expect(stdout).toContain('VALID 0x')
+    expect(status).toBe(0)
+  })
 
   it('check explains in plain words what is demanded and paid on', () => {
     const { stdout } = plumbline('policy', 'check', policy)
