@@ -10,8 +10,13 @@ export type Sign1Rule =
   | 'critical-unprotected'
   | 'critical-malformed'
   | 'critical-unknown'
+  | 'algorithm-missing'
+  | 'algorithm-unprotected'
+  | 'algorithm-unknown'
+  | 'other-algorithm'
+  | 'signature'
 
-/** The bytes are CBOR but no COSE_Sign1 message (RFC 9052 §3 and §4.2). */
+/** The bytes are CBOR but no COSE_Sign1 that can be accepted (RFC 9052 §3, §4.2 and §4.4). */
 export class InvalidSign1Error extends FormatRefusedError<Sign1Rule> {
   override readonly name = 'InvalidSign1Error'
 }

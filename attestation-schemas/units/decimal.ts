@@ -92,20 +92,21 @@ export function divideHalfEven(numerator: bigint, denominator: bigint): number {
 
 /**
  * The shortest decimal that reads back as the same binary64: what ECMAScript's Number::toString
- * writes, so every engine agrees.
+ * writes, so every engine agrees. One of 17 digits, too long to be kept exactly, is rounded half to
+ * even to millionths.
  *
- * @returns `undefined` for NaN and infinities, or a decimal whose mantissa is not below 2^53.
+ * @returns `undefined` for NaN, infinities and what is too large even then.
  */
 export function shortestDecimal(value: number): Decimal | undefined {
   if (!Number.isFinite(value)) return undefined
-  if (Number.isSafeInteger(value)) return { mantissa: value === 0 ? 0 : value, exponent: 0 }
+  if (Number.isSafeInteger(value)) return { mantissa: value + 0, exponent: 0 }
   // Six places at 15 digits or fewer: two decimals that short never share a binary64, so the
   // candidate that reads back is the shortest one.
   const candidate = Math.round(value * 1e6)
   if (Math.abs(candidate) < 1e15 && candidate / 1e6 === value) {
     return { mantissa: candidate, exponent: -6 }
   }
-  return parseDecimal(String(value))
+  return parseDecimal(String(value)) ?? roundedDecimal(String(value))
 }
 
 /**
@@ -114,7 +115,7 @@ export function shortestDecimal(value: number): Decimal | undefined {
  */
 export function shortestDecimalOfSingle(value: number): Decimal | undefined {
   if (!Number.isFinite(value)) return undefined
-  if (Number.isSafeInteger(value)) return { mantissa: value === 0 ? 0 : value, exponent: 0 }
+  if (Number.isSafeInteger(value)) return { mantissa: value + 0, exponent: 0 }
   for (let digits = 1; digits <= 9; digits += 1) {
     const text = value.toPrecision(digits)
     if (Math.fround(Number(text)) === value) return parseDecimal(text)
@@ -122,27 +123,51 @@ export function shortestDecimalOfSingle(value: number): Decimal | undefined {
   return undefined
 }
 
+type DecimalText = { readonly sign: string; readonly digits: string; readonly exponent: number }
+
 const decimalPattern = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,4}))?$/
 
+/** Sign, significant digits and exponent of a number as JSON writes it. */
+function splitDecimal(text: string): DecimalText | undefined {
+  const match = decimalPattern.exec(text)
+  if (match === null) return undefined
+  const [, sign = '', whole = '', fraction = '', power = '0'] = match
+  const all = whole + fraction
+  const digits = all.replace(/0+$/, '')
+  return {
+    sign,
+    digits: digits.replace(/^0+/, ''),
+    exponent: Number(power) - fraction.length + (all.length - digits.length),
+  }
+}
+
 /**
- * Reads a decimal number as JSON writes it, exactly; trailing zeros of the fraction are dropped.
+ * Reads a decimal number as JSON writes it, exactly; trailing zeros are dropped.
  *
  * @returns `undefined` when the text is no such number or its mantissa is not below 2^53.
  */
 export function parseDecimal(text: string): Decimal | undefined {
-  const match = decimalPattern.exec(text)
-  if (match === null) return undefined
-  const [, sign = '', whole = '', fraction = '', power = '0'] = match
-  const digits = (whole + fraction).replace(/^0+(?=\d)/, '')
-  const significant = digits.replace(/0+$/, '')
-  if (significant === '') return { mantissa: 0, exponent: 0 }
-  let exponent = Number(power) - fraction.length + (digits.length - significant.length)
-  let mantissa = Number(sign + significant)
-  if (significant.length > 16 || !Number.isSafeInteger(mantissa)) return undefined
+  const parts = splitDecimal(text)
+  if (parts === undefined) return undefined
+  if (parts.digits === '') return { mantissa: 0, exponent: 0 }
+  let mantissa = Number(parts.sign + parts.digits)
+  let { exponent } = parts
+  if (parts.digits.length > 16 || !Number.isSafeInteger(mantissa)) return undefined
   // Zeros go back into the mantissa while they fit, so that whole numbers stay whole.
   while (exponent > 0 && Number.isSafeInteger(mantissa * 10)) {
     mantissa *= 10
     exponent -= 1
   }
   return { mantissa, exponent }
+}
+
+/** A decimal of too many digits in millionths, rounded half to even. */
+function roundedDecimal(text: string): Decimal | undefined {
+  const parts = splitDecimal(text)
+  if (parts === undefined || parts.exponent >= -6) return undefined
+  const mantissa = divideHalfEven(
+    BigInt(parts.sign + parts.digits),
+    10n ** BigInt(-6 - parts.exponent),
+  )
+  return Number.isNaN(mantissa) ? undefined : { mantissa, exponent: -6 }
 }
