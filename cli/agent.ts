@@ -6,6 +6,8 @@ import type { Command } from 'commander'
 import { fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { developmentCompose } from '#localnet/agent/developmentCompose.ts'
+import { agentDistortion, agentNegatives } from '#localnet/agent/negatives.ts'
+import type { AgentNegativeName } from '#localnet/agent/negatives.ts'
 import { readFixture } from '#localnet/agent/fixture.ts'
 import type { AppKeys } from '#localnet/agent/keys.ts'
 import { startGuestAgent } from '#localnet/agent/server.ts'
@@ -14,7 +16,7 @@ import { tcbStatuses } from '#localnet/tdx/documents.ts'
 import type { TcbStatus } from '#localnet/tdx/documents.ts'
 import { developmentSeed } from '#localnet/tdx/keys.ts'
 import type { Seed } from '#localnet/tdx/keys.ts'
-import { createNegativePlatform, negativeNames, negatives } from '#localnet/tdx/negatives.ts'
+import { createNegativePlatform, negatives } from '#localnet/tdx/negatives.ts'
 import type { NegativeName } from '#localnet/tdx/negatives.ts'
 import { mintNegativesFile } from '#localnet/tdx/negativesFile.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
@@ -103,6 +105,7 @@ async function runAgent(options: AgentOptions): Promise<void> {
     quoteVersion: options.quoteVersion === '5' ? 5 : 4,
     stripsDigests: options.keepDigests !== true,
     failingMethods: options.fail ?? [],
+    ...distortionOption(options),
     ...(options.fixture === undefined ? {} : { fixture: readFixture(await read(options.fixture)) }),
     ...(options.socket === undefined ? {} : { socketPath: options.socket }),
     ...portOption(options),
@@ -121,7 +124,7 @@ async function runAgent(options: AgentOptions): Promise<void> {
 
 function platformSource(options: AgentOptions, seed: Seed): (now: number) => Platform {
   const { negative, tcbStatus, mode } = options
-  if (negative === undefined) {
+  if (negative === undefined || isAgentNegative(negative)) {
     // An honest platform ages by its collateral alone, which is dated with every request.
     const platform = createPlatform({ seed, tcbStatus, now: wallClock() })
     return () => platform
@@ -138,6 +141,12 @@ function platformSource(options: AgentOptions, seed: Seed): (now: number) => Pla
     })
   }
   return (now) => createNegativePlatform(negative, { seed, tcbStatus, now })
+}
+
+function distortionOption({ negative }: AgentOptions) {
+  return negative !== undefined && isAgentNegative(negative)
+    ? { distortion: agentDistortion(negative) }
+    : {}
 }
 
 function portOption({ port, socket }: AgentOptions): { port?: number } {
@@ -189,9 +198,10 @@ async function writeNegatives({
   seed?: string
 }): Promise<void> {
   if (out === undefined) {
-    const width = Math.max(...negativeNames.map((name) => name.length))
-    for (const name of negativeNames) {
-      console.log(`${name.padEnd(width)}  ${negatives[name].rule}: ${negatives[name].description}`)
+    const all = Object.entries({ ...negatives, ...agentNegatives })
+    const width = Math.max(...all.map(([name]) => name.length))
+    for (const [name, { rule, description }] of all) {
+      console.log(`${name.padEnd(width)}  ${rule}: ${description}`)
     }
     return
   }
@@ -223,6 +233,10 @@ async function readAppKeys(path: string): Promise<AppKeys> {
 
 function isNegativeName(name: string): name is NegativeName {
   return Object.hasOwn(negatives, name)
+}
+
+function isAgentNegative(name: string): name is AgentNegativeName {
+  return Object.hasOwn(agentNegatives, name)
 }
 
 function wallClock(): number {

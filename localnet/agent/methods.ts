@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2'
 import { concatBytes, utf8 } from '#schemas/bytes.ts'
-import { p256KeyFromSecret } from '../tdx/keys.ts'
+import { p256KeyFromSecret, pkcs8 } from '../tdx/keys.ts'
+import { toPem } from '../tdx/pem.ts'
 import type { Application } from './application.ts'
 import type { Attester } from './attester.ts'
 import { AgentRequestError } from './errors.ts'
@@ -8,6 +9,7 @@ import { stripEvents } from './eventLog.ts'
 import { deriveAppKey, publicKeyOf, keyAlgorithm, signWithAppKey, verifyWithKey } from './keys.ts'
 import type { AppKeys } from './keys.ts'
 import { defaultNotBefore, issueTlsCertificate, raTlsReportData } from './raTls.ts'
+import type { AgentDistortion } from './negatives.ts'
 import type { CertificateAuthority } from './raTls.ts'
 import { RequestFields } from './requestFields.ts'
 import { encodeAttestationV0 } from './scale.ts'
@@ -22,6 +24,7 @@ export type AgentState = {
   readonly stripsDigests: boolean
   readonly version: string
   readonly vmConfig: string
+  readonly distortion: AgentDistortion
   /** Unix seconds. */
   readonly clock: () => number
   /** A secret for a fresh TLS key: a scalar below the order of P-256. */
@@ -40,7 +43,10 @@ export const guestMethods: Readonly<Record<string, AgentMethod>> = {
       purpose: fields.text('purpose'),
       algorithm: fields.text('algorithm'),
     })
-    return { key: hex(key), signature_chain: signatureChain.map(hex) }
+    return {
+      key: hex(key),
+      signature_chain: state.distortion.signatureChain(signatureChain).map(hex),
+    }
   },
   '/GetTlsKey': (state, fields) => {
     const now = state.clock()
@@ -160,7 +166,9 @@ function tappdQuote(state: AgentState, requested: Uint8Array) {
 
 function quoteLog(state: AgentState): string {
   const events = state.attester.events()
-  return JSON.stringify(state.stripsDigests ? stripEvents(events) : events)
+  // Lies are told after stripping: a digest that is stated has to be seen.
+  const shown = state.distortion.log(state.stripsDigests ? stripEvents(events) : events)
+  return JSON.stringify(shown)
 }
 
 function infoAnswer(state: AgentState, isExternal: boolean) {
@@ -178,7 +186,7 @@ function infoAnswer(state: AgentState, isExternal: boolean) {
     os_image_hash: hex(application.osImageHash),
     compose_hash: hex(application.composeHash),
     device_id: unknownDeviceId,
-    event_log: attester.events(),
+    event_log: state.distortion.log(attester.events()),
     app_compose: application.compose,
   }
   return {
@@ -224,10 +232,10 @@ function issueTls(
   fields: RequestFields,
   { notBefore, notAfter, withAppInfo }: TlsValidity,
 ) {
-  const { application, attester, authority } = state
+  const { application, attester, authority, distortion } = state
   const isAttested = fields.flag('usage_ra_tls')
-  const registers = attester.registers()
-  const issued = issueTlsCertificate(authority, {
+  const boundKey = distortion.tlsBoundKey(key.publicKey)
+  const request = distortion.tls({
     key,
     appId: application.appId,
     subject: fields.text('subject'),
@@ -239,7 +247,7 @@ function issueTls(
     ...(isAttested
       ? {
           attestation: {
-            quote: attester.quote(raTlsReportData(key.publicKey)).quote,
+            quote: attester.quote(raTlsReportData(boundKey)).quote,
             eventLog: quoteLog(state),
           },
         }
@@ -251,14 +259,20 @@ function issueTls(
             compose_hash: application.composeHash,
             instance_id: application.instanceId,
             device_id: sha256(new Uint8Array(0)),
-            mr_aggregated: aggregateMeasurement(registers),
+            mr_aggregated: aggregateMeasurement(attester.registers()),
             os_image_hash: application.osImageHash,
             key_provider_info: utf8(application.keyProviderInfo),
           },
         }
       : {}),
   })
-  return { key: issued.key, certificate_chain: issued.certificateChain }
+  const [leaf, ...authorities] = issueTlsCertificate(authority, request)
+  return {
+    key: toPem('PRIVATE KEY', pkcs8(key)),
+    certificate_chain: [distortion.tlsCertificate(leaf), ...authorities].map((der) =>
+      toPem('CERTIFICATE', der),
+    ),
+  }
 }
 
 const certificates = new WeakMap<AgentState, string>()

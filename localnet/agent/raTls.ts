@@ -4,9 +4,8 @@ import { concatBytes, utf8 } from '#schemas/bytes.ts'
 import { encodeCertificate, keyIdentifier } from '../tdx/certificate.ts'
 import type { Extension, Name } from '../tdx/certificate.ts'
 import { derImplicit, derOctetString, derOid, derSequence } from '../tdx/der.ts'
-import { deriveP256Key, p256KeyFromSecret, pkcs8, subjectPublicKeyInfo } from '../tdx/keys.ts'
+import { deriveP256Key, p256KeyFromSecret, subjectPublicKeyInfo } from '../tdx/keys.ts'
 import type { P256Key, Seed } from '../tdx/keys.ts'
-import { toPem } from '../tdx/pem.ts'
 import { deriveDstackKey } from './keys.ts'
 import { AgentRequestError } from './errors.ts'
 import { encodeMessagePackMap } from './messagePack.ts'
@@ -82,11 +81,11 @@ export function raTlsReportData(publicKey: Uint8Array): Uint8Array {
   return sha512(concatBytes(utf8('ratls-cert:'), subjectPublicKeyInfo(publicKey)))
 }
 
-/** PEM of the key and of its chain: leaf, application CA, KMS CA. */
+/** DER of the chain: leaf, application CA, KMS CA. */
 export function issueTlsCertificate(
   authority: CertificateAuthority,
   request: TlsCertificateRequest,
-) {
+): [leaf: Uint8Array, appCa: Uint8Array, kmsCa: Uint8Array] {
   if (request.notAfter <= request.notBefore) {
     throw new AgentRequestError('not_after must be later than not_before', { field: 'not_after' })
   }
@@ -127,10 +126,7 @@ export function issueTlsCertificate(
     authorityKeyIdentifier: keyIdentifier(appCaKey.publicKey),
     extensions: leafExtensions(request, appIdExtension),
   })
-  return {
-    key: toPem('PRIVATE KEY', pkcs8(request.key)),
-    certificateChain: [leaf, appCa, authority.kmsCa].map((der) => toPem('CERTIFICATE', der)),
-  }
+  return [leaf, appCa, authority.kmsCa]
 }
 
 function leafExtensions(request: TlsCertificateRequest, appId: Extension): Extension[] {

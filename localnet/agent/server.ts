@@ -15,6 +15,8 @@ import type { Fixture } from './fixture.ts'
 import { createAppKeys } from './keys.ts'
 import type { AppKeys } from './keys.ts'
 import { agentMethods, guestMethods } from './methods.ts'
+import { honestAgent } from './negatives.ts'
+import type { AgentDistortion } from './negatives.ts'
 import type { AgentMethod, AgentState } from './methods.ts'
 import { createCertificateAuthority } from './raTls.ts'
 import { queryFields, RequestFields } from './requestFields.ts'
@@ -46,6 +48,8 @@ export type GuestAgentOptions = {
   readonly stripsDigests?: boolean
   /** Reported by `Version`. Default 0.5.11. */
   readonly version?: string
+  /** How the agent lies about the application; see `agentDistortion`. An honest one without it. */
+  readonly distortion?: AgentDistortion
   /** Methods that answer HTTP 400, as an agent whose host has lost its quoting enclave does. */
   readonly failingMethods?: readonly string[]
   /** Unix seconds. Default: this machine's clock. */
@@ -78,12 +82,14 @@ const bodyLimitBytes = 1 << 20
 export async function startGuestAgent(options: GuestAgentOptions): Promise<GuestAgent> {
   const { seed = developmentSeed, socketPath } = options
   const authority = createCertificateAuthority(seed)
-  const application = createApplication({
+  const distortion = options.distortion ?? honestAgent
+  const honestApplication = createApplication({
     seed,
     composeFile: options.composeFile,
     keyProviderId: authority.kmsCaKey,
     ...(options.appId === undefined ? {} : { appId: options.appId }),
   })
+  const application = distortion.application(honestApplication)
   const clock = options.clock ?? (() => Math.floor(Date.now() / 1000))
   const platform =
     options.platform === undefined ? undefined : platformClock(options.platform, clock)
@@ -91,7 +97,8 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
   const state: AgentState = {
     application,
     attester: createAttester(options, platform, application),
-    keys: options.appKeys ?? derived.keys,
+    keys: distortion.keys(options.appKeys ?? derived.keys, application.appId),
+    distortion,
     authority,
     stripsDigests: options.stripsDigests ?? true,
     version: options.version ?? '0.5.11',
