@@ -83,7 +83,8 @@ function worst(verdicts: readonly VerdictName[]): VerdictName {
   return verdicts.includes('INCONCLUSIVE') ? 'INCONCLUSIVE' : 'PASS'
 }
 
-type Judged = { readonly evaluation: Evaluation; readonly excursions: readonly Span[] }
+/** One window's evaluation with what people want to see beside it. */
+export type Judged = { readonly evaluation: Evaluation; readonly excursions: readonly Span[] }
 
 function run(options: Options): void {
   const policy = decodePolicy(readTextFile(options.policy, '--policy'))
@@ -125,7 +126,7 @@ function run(options: Options): void {
     process.stdout.write(`${text}\n`)
     return
   }
-  const lines = [policy.name, ...judged.flatMap((each) => describe(each, policy)), verdict]
+  const lines = [policy.name, ...judged.flatMap((each) => describeJudged(each, policy)), verdict]
   process.stdout.write(`${lines.map(printable).join('\n')}\n`)
 }
 
@@ -142,7 +143,8 @@ function measureText(policy: Policy, name: string, value: bigint): string {
 /** Most excursions that are listed one by one; all of them are counted. */
 const mostListed = 20
 
-function describe({ evaluation, excursions }: Judged, policy: Policy): string[] {
+/** One window as lines of text. */
+export function describeJudged({ evaluation, excursions }: Judged, policy: Policy): string[] {
   const { measures, findings, periodStartMs, periodEndMs, verdict } = evaluation
   const names = Object.keys(measures)
   const width = Math.max(...names.map((name) => name.length))

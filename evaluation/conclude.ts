@@ -291,8 +291,12 @@ export function conclude(
     holds(bounds(name, measures[name] ?? null, state, policy), operator, limit),
   )
   const settled = policy.settlement.measure
-  const value = certainAmount(bounds(settled, measures[settled] ?? null, state, policy), policy)
+  let value = certainAmount(bounds(settled, measures[settled] ?? null, state, policy), policy)
   if (value === undefined) note(state, 'settlement_undetermined', state.startMs)
+  else if (BigInt.asIntN(128, value) !== value) {
+    note(state, 'settlement_out_of_range', state.startMs)
+    value = undefined
+  }
   const findings = [...state.findings]
     .map(([name, finding]) => ({
       name,

@@ -25,6 +25,8 @@ export const findingEffects = {
   coverage_below_minimum: 'no-pass',
   /** What would be settled on depends on what was not observed. */
   settlement_undetermined: 'void',
+  /** The amount does not fit the report's 128 bits. */
+  settlement_out_of_range: 'void',
   /** Values that the sensor cannot measure. */
   out_of_range: 'no-pass',
   /** Numbers that no reading can hold. */

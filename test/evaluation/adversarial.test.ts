@@ -393,7 +393,8 @@ describe('streams that lie', () => {
       .filter(([, effect]) => effect !== 'note')
       .map(([name]) => name)
       .filter((name) => !provoked.has(name) && !elsewhere.includes(name))
-    expect(missing).toStrictEqual(['settlement_undetermined'])
+    // Neither is a property of the stream: both have a test of their own below.
+    expect(missing).toStrictEqual(['settlement_undetermined', 'settlement_out_of_range'])
   })
 })
 
@@ -488,6 +489,38 @@ describe('rules of single interpolations', () => {
       policy,
     )
     expect(findings.map(({ name }) => name)).toStrictEqual(['gap', 'settlement_undetermined'])
+    expect(verdict).toBe('INCONCLUSIVE')
+    expect(valueMicro).toBe(0n)
+  })
+
+  it('an amount that does not fit a report is not settled', () => {
+    const policy = decodePolicy({
+      ...guarded,
+      quality: {},
+      objectives: [],
+      settlement: {
+        measure: 'sum',
+        unit: 'widgets',
+        rounding: 'down',
+        factor: { multiply: '999999999999999999', divide: '1' },
+      },
+    })
+    const readings = honest().map((reading) => ({
+      ...reading,
+      valueMicro: Number.MAX_SAFE_INTEGER,
+    }))
+    const fitting = judge({ readings, packs: [] }, policy)
+    expect(fitting.verdict).toBe('PASS')
+    expect(fitting.valueMicro).toBe(
+      96n * BigInt(Number.MAX_SAFE_INTEGER) * 999_999_999_999_999_999n,
+    )
+    const daily = decodePolicy({
+      ...policy,
+      settlement: { ...policy.settlement, measure: 'integral' },
+      aggregates: [{ kind: 'integral', per: 's', unit: 'Cel.s', negative: 'net' }],
+    })
+    const { verdict, findings, valueMicro } = judge({ readings, packs: [] }, daily)
+    expect(findings.map(({ name }) => name)).toStrictEqual(['settlement_out_of_range'])
     expect(verdict).toBe('INCONCLUSIVE')
     expect(valueMicro).toBe(0n)
   })
