@@ -46,9 +46,8 @@ function printed(changes: Record<string, unknown>): string[] {
       readings,
       onExcursion: (excursion) => excursions.push(excursion),
     })
-    return describeJudged({ evaluation, excursions }, policy).map((line) =>
-      line.trim().replaceAll(/\s+/g, ' '),
-    )
+    const lines = describeJudged({ evaluation, excursions }, policy)
+    return [evaluation.verdict, ...lines.map((line) => line.trim().replaceAll(/\s+/g, ' '))]
   })
 }
 
