@@ -3,11 +3,11 @@ import type { Hex } from '#schemas/bytes.ts'
 import type { CheckResult } from '../lane/events.ts'
 import type { Call, Job } from '../lane/job.ts'
 import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
-import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
+import { type Rpc, type RpcAnswer, type RpcCall, ChainUnreachableError } from './rpc.ts'
 import { readCount, readObject, readQuantity, toQuantity } from './words.ts'
 
 export type CheckContext = {
-  readonly rpc: Rpc
+  readonly rpc: Pick<Rpc, 'ask'>
   readonly sender: Hex
   readonly enclaveRegistry: Hex
   readonly proofRegistry: Hex
@@ -320,4 +320,33 @@ function simulationResult(
     reason: `The contract refuses: ${named ?? answer.message}.`,
     remedy: 'Read the contract’s error; correct the agreement or the plan, then retry.',
   }
+}
+
+/**
+ * The same check through every node that answers: a job is done only when all of them show it.
+ *
+ * @throws {@link ChainUnreachableError}
+ */
+export async function checkCarefully(
+  context: CheckContext & { readonly rpc: Rpc },
+  jobs: readonly Job[],
+  errors: Abi,
+): Promise<readonly CheckResult[]> {
+  const answers = await Promise.allSettled(
+    context.rpc.each().map((rpc) => checkJobs({ ...context, rpc }, jobs, errors)),
+  )
+  const opinions = answers.flatMap((answer) =>
+    answer.status === 'fulfilled' ? [answer.value] : [],
+  )
+  const [first, ...others] = opinions
+  if (first === undefined) {
+    throw new ChainUnreachableError('No endpoint of this chain can be reached.')
+  }
+  return first.map((result) => {
+    const all = [
+      result,
+      ...others.map((opinion) => opinion.find(({ jobId }) => jobId === result.jobId)),
+    ]
+    return all.find((opinion) => opinion !== undefined && opinion.outcome !== 'done') ?? result
+  })
 }

@@ -1,4 +1,23 @@
-import type { Abi } from 'viem'
+import type { Abi, AbiItem } from 'viem'
+import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
+import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
+import { localnetQuoteVerifierAbi } from '#schemas/abi/localnetQuoteVerifier.ts'
+import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
+import { performanceEscrowAbi } from '#schemas/abi/performanceEscrow.ts'
+import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
+import { quoteVerifierAbi } from '#schemas/abi/quoteVerifier.ts'
+
+const interfaces: readonly (readonly AbiItem[])[] = [
+  carbonCreditAbi,
+  enclaveRegistryAbi,
+  localnetQuoteVerifierAbi,
+  parametricCoverAbi,
+  performanceEscrowAbi,
+  proofRegistryAbi,
+  quoteVerifierAbi,
+]
 
 /** Errors that the contracts on the way of a report can raise, so that a refusal has a name. */
-export const contractErrors: Abi = []
+export const contractErrors: Abi = interfaces.flatMap((items) =>
+  items.filter((item) => item.type === 'error'),
+)

@@ -19,7 +19,7 @@ function resultOf(answer: RpcAnswer | undefined, what: string): unknown {
  * @throws {@link ChainUnreachableError} | {@link MalformedAnswerError}
  */
 export async function lookAtChain(
-  rpc: Rpc,
+  rpc: Pick<Rpc, 'ask'>,
   sender: Hex,
   hashes: readonly Hex[],
 ): Promise<Observation> {
@@ -59,7 +59,7 @@ export async function lookAtChain(
 
 /** A receipt counts only when the block it names is on the node's chain; that also gives its time. */
 async function inclusionsOf(
-  rpc: Rpc,
+  rpc: Pick<Rpc, 'ask'>,
   found: readonly { readonly hash: Hex; readonly receipt: Readonly<Record<string, unknown>> }[],
 ): Promise<ReadonlyMap<Hex, TransactionInclusion>> {
   const inclusions = new Map<Hex, TransactionInclusion>()
@@ -90,4 +90,38 @@ async function inclusionsOf(
     })
   }
   return inclusions
+}
+
+/** Endpoints that a careful question goes to. */
+const carefulCount = 3
+
+/**
+ * The same look through the eyes of several nodes, believing what is less convenient: a nonce counts
+ * as used only when all say so, and a receipt that any of them can place on its chain counts. Nodes
+ * that do not answer have no say, but somebody must.
+ *
+ * @throws {@link ChainUnreachableError} | {@link MalformedAnswerError}
+ */
+export async function lookCarefully(
+  rpc: Rpc,
+  sender: Hex,
+  hashes: readonly Hex[],
+): Promise<Observation> {
+  const looks = await Promise.allSettled(
+    rpc
+      .each()
+      .slice(0, carefulCount)
+      .map((endpoint) => lookAtChain(endpoint, sender, hashes)),
+  )
+  const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
+  const first = seen[0]
+  if (first === undefined) {
+    throw new ChainUnreachableError('No endpoint of this chain can be reached.')
+  }
+  const inclusions = new Map<Hex, TransactionInclusion>()
+  for (const look of seen.toReversed()) {
+    for (const [hash, inclusion] of look.inclusions) inclusions.set(hash, inclusion)
+  }
+  const minedNonce = Math.min(...seen.map((look) => look.minedNonce))
+  return { ...first, minedNonce, inclusions }
 }

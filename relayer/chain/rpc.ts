@@ -35,8 +35,10 @@ export type Rpc = {
    * @throws {@link ChainUnreachableError}
    */
   ask(calls: readonly RpcCall[]): Promise<readonly RpcAnswer[]>
-  /** The same question to up to `count` endpoints; only those that answered. */
-  askSeveral(calls: readonly RpcCall[], count: number): Promise<readonly (readonly RpcAnswer[])[]>
+  /** One door per endpoint, in order of preference, to ask the same of several. */
+  each(): readonly Pick<Rpc, 'ask'>[]
+  /** Puts the endpoint that answered last behind the others. */
+  distrust(): void
   health(): readonly EndpointHealth[]
 }
 
@@ -95,6 +97,7 @@ function readAnswer(value: unknown): RpcAnswer {
  * so that an endpoint that has been moved to another chain is noticed before its answer is used.
  */
 export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: RpcOptions): Rpc {
+  let lastAnswered: Endpoint | undefined
   const endpoints: Endpoint[] = urls.map((url) => ({
     url,
     host: hostOf(url),
@@ -158,6 +161,7 @@ export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: Rpc
       endpoint.failures = 0
       endpoint.pausedUntilMs = 0
       endpoint.problem = undefined
+      lastAnswered = endpoint
       return answers
     } catch (cause) {
       endpoint.failures += 1
@@ -197,17 +201,14 @@ export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: Rpc
       )
     },
 
-    async askSeveral(calls, count) {
-      const answers: (readonly RpcAnswer[])[] = []
-      for (const endpoint of inOrder()) {
-        if (answers.length >= count) break
-        try {
-          answers.push(await askEndpoint(endpoint, calls))
-        } catch {
-          // Its health says so; the caller sees how many have answered.
-        }
-      }
-      return answers
+    each: () => inOrder().map((endpoint) => ({ ask: (calls) => askEndpoint(endpoint, calls) })),
+
+    distrust() {
+      const at = lastAnswered === undefined ? -1 : endpoints.indexOf(lastAnswered)
+      if (lastAnswered === undefined || at < 0 || endpoints.length < 2) return
+      lastAnswered.problem = `${lastAnswered.host} contradicts what other answers have shown.`
+      endpoints.splice(at, 1)
+      endpoints.push(lastAnswered)
     },
 
     health() {

@@ -53,6 +53,8 @@ export function advance(lane: Lane, event: LaneEvent): Step {
       return signingFailed(swept, event.nowMs, event.reason)
     case 'offered':
       return offered(swept, event.nowMs, event.results)
+    case 'reopened':
+      return reopened(swept, event)
     case 'operator':
       return operated(swept, event.nowMs, event.request)
   }
@@ -129,8 +131,14 @@ function woken(before: Lane, nowMs: number): Step {
   // Should this turn die with the process, the alarm that was set before it is already gone.
   return {
     lane: { ...lane, wakeAtMs: nowMs + lane.policy.pollMs },
-    commands: [{ kind: 'look', hashes }],
+    commands: [{ kind: 'look', hashes, isCareful: isInDoubt(lane) }],
   }
+}
+
+/** Whether something that costs money is about to be concluded from what nodes say. */
+function isInDoubt(lane: Lane): boolean {
+  if (lane.nonceDoubtSinceMs !== undefined) return true
+  return openTransactions(lane).some(({ doubtSinceMs }) => doubtSinceMs !== undefined)
 }
 
 /**
@@ -171,10 +179,23 @@ export function committedWei(lane: Lane): bigint {
   return wei
 }
 
+/** A node that is behind must not undo what a better one has shown; after a while it is believed. */
+function isStaleLook(lane: Lane, nowMs: number, seen: Observation): boolean {
+  if (lane.head === undefined || seen.head.number >= lane.head.number) return false
+  return nowMs - (lane.staleSinceMs ?? nowMs) < lane.policy.secondLookMs
+}
+
 function observed(before: Lane, nowMs: number, seen: Observation): Step {
+  if (isStaleLook(before, nowMs, seen)) {
+    const staleSinceMs = before.staleSinceMs ?? nowMs
+    return {
+      lane: { ...before, staleSinceMs, wakeAtMs: nowMs + before.policy.pollMs },
+      commands: [{ kind: 'distrust' }],
+    }
+  }
   const day = Math.floor(nowMs / dayMs)
   let lane: Lane = {
-    ...without(before, 'hold', 'lastHold'),
+    ...without(before, 'hold', 'lastHold', 'staleSinceMs'),
     ...(before.hold === undefined ? {} : { lastHold: before.hold }),
     head: seen.head,
     quote: seen.quote,
@@ -201,6 +222,7 @@ function observed(before: Lane, nowMs: number, seen: Observation): Step {
       if (transaction.stage === 'signed' || isDue) offers.push(clear)
     }
   }
+  const isUndone = isNonceUndone(lane, seen, nowMs)
   lane = ownNonce(lane, seen, nowMs)
   lane = confirmDoneByOthers(lane, seen, recheck)
   const commands: LaneCommand[] = []
@@ -208,14 +230,15 @@ function observed(before: Lane, nowMs: number, seen: Observation): Step {
   if (lane.mode !== 'paused') {
     const replaced = replacements(lane, nowMs)
     requests.push(...replaced.requests)
-    requests.push(...gapFillers(lane, seen))
+    if (!isUndone) requests.push(...gapFillers(lane, seen))
     if (replaced.hold !== undefined) lane = { ...lane, hold: replaced.hold }
   }
   const renewed = new Set(requests.map((request) => request.nonce))
   const kept = offers.filter((transaction) => !renewed.has(transaction.nonce))
   if (kept.length > 0) commands.push(offerOf(kept))
   if (requests.length > 0) commands.push({ kind: 'sign', requests })
-  if (recheck.length > 0) commands.push({ kind: 'check', jobs: recheck })
+  if (recheck.length > 0) commands.push({ kind: 'check', jobs: recheck, isCareful: true })
+  if (isUndone) commands.push({ kind: 'reopen', fromNonce: seen.minedNonce })
   const room = lane.policy.window - inFlight(lane)
   if (lane.mode === 'running' && room > 0 && lane.nextNonce !== undefined) {
     commands.push({ kind: 'load', limit: room })
@@ -300,7 +323,10 @@ function failed(lane: Lane, job: Job, nowMs: number, reason: string, remedy: str
 /** A reorganisation took the block away. The same bytes are as good as before: they go out again. */
 function rolledBack(before: Lane, transaction: LaneTransaction, nowMs: number): Lane {
   let lane: Lane = { ...before, reorgs: before.reorgs + 1 }
-  lane = withTransaction(lane, { ...without(transaction, 'inclusion'), stage: 'sent' })
+  lane = withTransaction(lane, {
+    ...without(transaction, 'inclusion', 'contradictedSinceMs'),
+    stage: 'sent',
+  })
   const job = transaction.jobId === undefined ? undefined : lane.jobs.get(transaction.jobId)
   if (job === undefined || job.nonce !== transaction.nonce) return lane
   const reason = 'A reorganisation removed the block that held it; it is in flight again.'
@@ -325,6 +351,12 @@ function nonceUsedWithoutReceipt(lane: Lane, transaction: LaneTransaction, nowMs
     lost,
     enter(without(job, 'nonce', 'doneBy'), 'queued', nowMs, { reason, notBeforeMs: nowMs }),
   )
+}
+
+/** Whether a second look confirms that nonces which were final are free again. */
+function isNonceUndone(lane: Lane, seen: Observation, nowMs: number): boolean {
+  if (seen.minedNonce >= lane.finalNonce || lane.nonceDoubtSinceMs === undefined) return false
+  return nowMs - lane.nonceDoubtSinceMs >= lane.policy.secondLookMs
 }
 
 /** Fits the nonce that comes next to the chain's own count, never on the strength of one look. */
@@ -355,6 +387,22 @@ function confirmDoneByOthers(lane: Lane, seen: Observation, recheck: Job[]): Lan
   return lane
 }
 
+/**
+ * No node has ever taken it, for reasons that are neither fee nor funds, and it has been tried for
+ * long. Its nonce must not block what stands above it: it is used for nothing, and the job tries
+ * again by itself.
+ */
+function isHopeless(lane: Lane, transaction: LaneTransaction, nowMs: number): boolean {
+  const { quote, policy } = lane
+  const first = transaction.attempts[0]
+  if (transaction.jobId === undefined || transaction.sentAtMs !== undefined) return false
+  if (transaction.refusal === undefined || first === undefined || quote === undefined) return false
+  if (nowMs - first.signedAtMs < policy.abandonAfterMs) return false
+  const newest = newestAttempt(transaction)
+  const costWei = transaction.gasLimit * newest.maxFeePerGasWei
+  return coversBaseFee(newest, quote) && (lane.balanceWei ?? 0n) >= costWei
+}
+
 function replacements(
   lane: Lane,
   nowMs: number,
@@ -370,9 +418,12 @@ function replacements(
     const isPassedOver = (lane.head?.number ?? 0) >= newest.signedAtBlock + 2
     const isOld = isPassedOver && nowMs - newest.signedAtMs >= policy.replaceAfterMs
     const isRefusedForFee = transaction.refusal !== undefined && !coversBaseFee(newest, quote)
-    if (!isOld && !isRefusedForFee) continue
+    if (!isOld && !isRefusedForFee && !isHopeless(lane, transaction, nowMs)) continue
     const fees = replacementFees(newest, quote, policy)
-    if (fees !== undefined) {
+    if (fees !== undefined && isHopeless(lane, transaction, nowMs)) {
+      const call = { to: policy.sender, data: '0x' } as const
+      requests.push({ nonce: transaction.nonce, call, gasLimit: fillerGas, fees })
+    } else if (fees !== undefined) {
       requests.push({
         nonce: transaction.nonce,
         ...(transaction.jobId === undefined ? {} : { jobId: transaction.jobId }),
@@ -445,7 +496,10 @@ function offerOf(transactions: readonly LaneTransaction[]): LaneCommand {
   }
 }
 
-/** When to look again: soon while something moves, otherwise when the next job is due. */
+/**
+ * When to look again: soon while something moves, otherwise when the next job is due, and now and then
+ * in any case, so that an alarm that got lost is no end.
+ */
 function scheduled(lane: Lane, nowMs: number): Lane {
   const soonMs = nowMs + lane.policy.pollMs
   let wakeAtMs: number | undefined
@@ -462,7 +516,7 @@ function scheduled(lane: Lane, nowMs: number): Lane {
     const at = isHeld ? Math.max(dueMs, soonMs) : Math.max(dueMs, nowMs)
     wakeAtMs = Math.min(wakeAtMs ?? at, at)
   }
-  return wakeAtMs === undefined ? without(lane, 'wakeAtMs') : { ...lane, wakeAtMs }
+  return { ...lane, wakeAtMs: Math.min(wakeAtMs ?? Infinity, nowMs + lane.policy.idleMs) }
 }
 
 function loaded(
@@ -485,18 +539,20 @@ function loaded(
   }
   return {
     lane: scheduled(next, nowMs),
-    commands: due.length === 0 ? [] : [{ kind: 'check', jobs: due }],
+    commands: due.length === 0 ? [] : [{ kind: 'check', jobs: due, isCareful: false }],
   }
 }
 
 function checked(before: Lane, nowMs: number, results: readonly CheckResult[]): Step {
   let lane = before
   const ready: { job: Job; gas: bigint; call: Job['call'] }[] = []
+  const commands: LaneCommand[] = []
   for (const result of results) {
     const job = lane.jobs.get(result.jobId)
     if (job === undefined || isTerminal(job.stage)) continue
     if (job.stage === 'included') {
       lane = confirmed(lane, job, result, nowMs)
+      if (isContradicted(lane, job)) commands.push({ kind: 'distrust' })
       continue
     }
     if (job.stage !== 'queued') continue
@@ -533,7 +589,13 @@ function checked(before: Lane, nowMs: number, results: readonly CheckResult[]): 
         break
     }
   }
-  return claimNonces(lane, ready, nowMs)
+  const step = claimNonces(lane, ready, nowMs)
+  return { lane: step.lane, commands: [...commands.slice(0, 1), ...step.commands] }
+}
+
+function isContradicted(lane: Lane, { nonce }: Job): boolean {
+  const transaction = nonce === undefined ? undefined : lane.transactions.get(nonce)
+  return transaction?.contradictedSinceMs !== undefined
 }
 
 function registrationWanted(
@@ -585,8 +647,14 @@ function confirmed(before: Lane, job: Job, result: CheckResult, nowMs: number): 
       }),
     )
   }
-  // Our own receipt says success and the state disagrees: one of the two nodes is wrong. Stay.
-  return withJob(before, {
+  // Our own receipt says success and the state disagrees: one of the nodes is wrong. Nothing is sent
+  // again on that; another node is asked, and if it shows no receipt, the bytes go back in flight.
+  const transaction = before.transactions.get(job.nonce)
+  const lane =
+    transaction === undefined || transaction.contradictedSinceMs !== undefined
+      ? before
+      : withTransaction(before, { ...transaction, contradictedSinceMs: nowMs })
+  return withJob(lane, {
     ...job,
     reason: 'The receipt says that it succeeded, the contract’s state does not show it yet.',
     remedy: 'Check the RPC addresses of this chain: one of them may be lying or lagging.',
@@ -663,6 +731,7 @@ function signed(before: Lane, nowMs: number, transactions: readonly SignedTransa
   const offers: LaneTransaction[] = []
   for (const { nonce, jobId, call, gasLimit, fees, hash, raw } of transactions) {
     const existing = lane.transactions.get(nonce)
+    const isAbandoned = existing?.jobId !== undefined && jobId === undefined
     const attempt: Attempt = {
       ...fees,
       hash,
@@ -681,7 +750,9 @@ function signed(before: Lane, nowMs: number, transactions: readonly SignedTransa
             attempts: [attempt],
           }
         : {
-            ...without(existing, 'refusal'),
+            ...without(existing, 'refusal', ...(isAbandoned ? (['jobId'] as const) : [])),
+            call,
+            gasLimit,
             stage: 'signed',
             attempts: [...existing.attempts, attempt],
           }
@@ -691,7 +762,53 @@ function signed(before: Lane, nowMs: number, transactions: readonly SignedTransa
     if (job !== undefined && existing === undefined) {
       lane = withJob(lane, enter(job, 'signed', nowMs, { nonce }))
     }
+    const given = existing?.jobId === undefined ? undefined : lane.jobs.get(existing.jobId)
+    if (isAbandoned && given !== undefined && given.nonce === nonce) {
+      const said = existing.refusal ?? 'nothing'
+      lane = failed(
+        lane,
+        without(given, 'nonce'),
+        nowMs,
+        `No node took its transaction; the last one said: ${said}`,
+        'Mend what the node names (gas limit, call size, account), then retry.',
+      )
+    }
     offers.push(transaction)
+  }
+  return {
+    lane: scheduled(lane, nowMs),
+    commands: offers.length === 0 ? [] : [offerOf(offers)],
+  }
+}
+
+/** A reorganisation deeper than the confirmations asked for: what was final goes out again. */
+function reopened(
+  before: Lane,
+  {
+    nowMs,
+    fromNonce,
+    transactions,
+    jobs,
+  }: {
+    readonly nowMs: number
+    readonly fromNonce: number
+    readonly transactions: readonly LaneTransaction[]
+    readonly jobs: readonly Job[]
+  },
+): Step {
+  let lane: Lane = { ...before, finalNonce: Math.min(before.finalNonce, fromNonce) }
+  const offers: LaneTransaction[] = []
+  for (const stored of transactions) {
+    if (lane.transactions.has(stored.nonce)) continue
+    const transaction: LaneTransaction = { ...without(stored, 'inclusion'), stage: 'sent' }
+    lane = withTransaction({ ...lane, reorgs: lane.reorgs + 1 }, transaction)
+    lane = { ...lane, nextNonce: Math.max(lane.nextNonce ?? 0, stored.nonce + 1) }
+    offers.push(transaction)
+  }
+  const reason = 'A reorganisation deeper than the confirmations removed it; it is in flight again.'
+  for (const job of jobs) {
+    if (job.nonce === undefined || !lane.transactions.has(job.nonce)) continue
+    lane = withJob(lane, enter(without(job, 'doneBy'), 'sent', nowMs, { reason }))
   }
   return {
     lane: scheduled(lane, nowMs),

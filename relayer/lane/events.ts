@@ -1,7 +1,7 @@
 import type { Hex } from '#schemas/bytes.ts'
 import type { Fees, FeeQuote } from './fees.ts'
 import type { Call, CommitTask, Job } from './job.ts'
-import type { ChainHead, TransactionInclusion } from './lane.ts'
+import type { ChainHead, LaneTransaction, TransactionInclusion } from './lane.ts'
 
 /** One look at a chain: answers to one batch of reads, all from one node. */
 export type Observation = {
@@ -77,6 +77,13 @@ export type LaneEvent =
     }
   | { readonly kind: 'signingFailed'; readonly nowMs: number; readonly reason: string }
   | { readonly kind: 'offered'; readonly nowMs: number; readonly results: readonly OfferResult[] }
+  | {
+      readonly kind: 'reopened'
+      readonly nowMs: number
+      readonly fromNonce: number
+      readonly transactions: readonly LaneTransaction[]
+      readonly jobs: readonly Job[]
+    }
   | { readonly kind: 'operator'; readonly nowMs: number; readonly request: OperatorRequest }
 
 /**
@@ -84,12 +91,24 @@ export type LaneEvent =
  * so whatever a command leans on survives a crash, and a crash loses commands only.
  */
 export type LaneCommand =
-  /** Look at the chain: head, fees, nonce, balance, and what became of these transactions. */
-  | { readonly kind: 'look'; readonly hashes: readonly Hex[] }
+  /**
+   * Look at the chain: head, fees, nonce, balance, and what became of these transactions. A careful
+   * look asks a second node too and believes the less convenient answer.
+   */
+  | { readonly kind: 'look'; readonly hashes: readonly Hex[]; readonly isCareful: boolean }
+  /** The node that was asked last contradicts what is known: prefer another one. */
+  | { readonly kind: 'distrust' }
+  /** Bring back transactions that were final, and their jobs, from this nonce on. */
+  | { readonly kind: 'reopen'; readonly fromNonce: number }
   /** Bring up to `limit` queued jobs that are due, oldest first. */
   | { readonly kind: 'load'; readonly limit: number }
   /** Read what the chain says about these jobs and simulate those that are to be sent. */
-  | { readonly kind: 'check'; readonly jobs: readonly Job[] }
+  | {
+      readonly kind: 'check'
+      readonly jobs: readonly Job[]
+      /** Finality hangs on it: every node that answers must agree. */
+      readonly isCareful: boolean
+    }
   | { readonly kind: 'sign'; readonly requests: readonly SignRequest[] }
   /** Offer stored bytes to a node, in this order. */
   | {

@@ -9,6 +9,8 @@ export type LanePolicy = {
   readonly confirmations: number
   readonly window: number
   readonly pollMs: number
+  /** How often a lane with nothing to do looks at its chain. */
+  readonly idleMs: number
   readonly maxFeePerGasWei: bigint
   readonly maxPriorityFeePerGasWei: bigint
   readonly dailySpendWei: bigint
@@ -57,6 +59,8 @@ export type LaneTransaction = {
   readonly inclusion?: TransactionInclusion
   /** First look that found the nonce used and no receipt. */
   readonly doubtSinceMs?: number
+  /** Since when the contract's state contradicts the receipt. */
+  readonly contradictedSinceMs?: number
   /** What the node said last, when it refused. */
   readonly refusal?: string
 }
@@ -98,6 +102,8 @@ export type Lane = {
   readonly nextDueMs?: number
   /** First look at which the chain's nonce did not fit ours. */
   readonly nonceDoubtSinceMs?: number
+  /** First look that showed an older chain than one seen before. */
+  readonly staleSinceMs?: number
   /** Consecutive looks at the chain that failed. */
   readonly failedLooks: number
   readonly wakeAtMs?: number

@@ -10,6 +10,7 @@ export const policyDefaults = {
   confirmations: 64,
   window: 16,
   pollMs: 1_000,
+  idleMs: 60_000,
   maxFeePerGasWei: 300n * gwei,
   maxPriorityFeePerGasWei: 5n * gwei,
   dailySpendWei: 10n ** 18n,

@@ -14,6 +14,7 @@ const wranglerSchema = z.strictObject({
   compatibility_date: z.string().regex(/^\d{4}-\d{2}-\d{2}$/),
   compatibility_flags: z.array(z.string().regex(/^[a-z0-9_]+$/)).optional(),
   send_metrics: z.boolean().optional(),
+  minify: z.boolean().optional(),
   durable_objects: z.strictObject({
     bindings: z.array(
       z.strictObject({

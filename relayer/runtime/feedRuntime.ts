@@ -19,6 +19,8 @@ export type FeedWorld = {
 export type FeedRuntime = {
   /** One turn: everything the worker has, as far as it verifies. Never throws. */
   turn(): Promise<void>
+  /** Looks at the worker soon. */
+  wake(): Promise<void>
   state(): FeedState
 }
 
@@ -91,6 +93,10 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
         isTurning = false
       }
       await alarm.set(isWokenAgain ? now() : now() + pauseMs)
+    },
+    async wake() {
+      isWokenAgain = true
+      await alarm.set(now())
     },
     state: () => state,
   }

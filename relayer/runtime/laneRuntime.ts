@@ -1,7 +1,7 @@
 import type { Abi } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
-import { type CheckContext, checkJobs } from '../chain/check.ts'
-import { lookAtChain } from '../chain/look.ts'
+import { type CheckContext, checkCarefully, checkJobs } from '../chain/check.ts'
+import { lookAtChain, lookCarefully } from '../chain/look.ts'
 import { type EndpointHealth, type Rpc, ChainUnreachableError } from '../chain/rpc.ts'
 import { MalformedAnswerError } from '../chain/words.ts'
 import { advance } from '../lane/advance.ts'
@@ -32,6 +32,8 @@ export type LaneWorld = {
 }
 
 export type LaneRuntime = {
+  /** Looks soon, whatever is due. */
+  wake(): Promise<void>
   /** Queues jobs durably; those that are known already are left alone. */
   enqueue(jobs: readonly Job[]): Promise<{ readonly added: number }>
   /** One turn: look, decide, act. Never throws; what went wrong is in the lane's state. */
@@ -60,23 +62,28 @@ function shortReason(cause: unknown): string {
 export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   const { store, alarm, now, rpc, signer, policy } = world
   let lane: Lane = store.load(policy) ?? createLane(policy)
+  /** What the alarm is known to be set to; a ring has used it up. */
+  let armedAtMs: number | undefined
   let isTurning = false
   let isWokenAgain = false
 
   async function apply(event: LaneEvent): Promise<readonly LaneCommand[]> {
     const step = advance(lane, event)
     store.save(lane, step.lane)
-    const isMoved = step.lane.wakeAtMs !== lane.wakeAtMs
     lane = step.lane
-    if (isMoved && lane.wakeAtMs !== undefined) await alarm.set(lane.wakeAtMs)
+    if (lane.wakeAtMs !== undefined && lane.wakeAtMs !== armedAtMs) {
+      armedAtMs = lane.wakeAtMs
+      await alarm.set(lane.wakeAtMs)
+    }
     return step.commands
   }
 
-  async function carryOut(command: LaneCommand): Promise<LaneEvent> {
+  async function carryOut(command: LaneCommand): Promise<LaneEvent | undefined> {
     switch (command.kind) {
       case 'look':
         try {
-          const observation = await lookAtChain(rpc, policy.sender, command.hashes)
+          const look = command.isCareful ? lookCarefully : lookAtChain
+          const observation = await look(rpc, policy.sender, command.hashes)
           return { kind: 'observed', nowMs: now(), observation }
         } catch (cause) {
           return { kind: 'lookFailed', nowMs: now(), reason: shortReason(cause) }
@@ -91,7 +98,14 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         }
       }
       case 'check':
-        return check(command.jobs)
+        return check(command.jobs, command.isCareful)
+      case 'distrust':
+        rpc.distrust()
+        return undefined
+      case 'reopen': {
+        const { fromNonce } = command
+        return { kind: 'reopened', nowMs: now(), fromNonce, ...store.finalFrom(fromNonce) }
+      }
       case 'sign':
         try {
           const transactions: SignedTransaction[] = []
@@ -116,9 +130,9 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
     }
   }
 
-  async function check(jobs: readonly Job[]): Promise<LaneEvent> {
+  async function check(jobs: readonly Job[], isCareful: boolean): Promise<LaneEvent> {
     try {
-      const results = await checkJobs(
+      const results = await (isCareful ? checkCarefully : checkJobs)(
         {
           rpc,
           sender: policy.sender,
@@ -164,17 +178,23 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   async function run(first: LaneEvent): Promise<void> {
     const pending: LaneCommand[] = [...(await apply(first))]
     for (let command = pending.shift(); command !== undefined; command = pending.shift()) {
-      pending.push(...(await apply(await carryOut(command))))
+      const event = await carryOut(command)
+      if (event !== undefined) pending.push(...(await apply(event)))
     }
   }
 
+  async function wake(): Promise<void> {
+    isWokenAgain = true
+    armedAtMs = undefined
+    await alarm.set(now())
+  }
+
   return {
+    wake,
+
     async enqueue(jobs) {
       const added = store.add(jobs)
-      if (added > 0) {
-        isWokenAgain = true
-        await alarm.set(now())
-      }
+      if (added > 0) await wake()
       return { added }
     },
 
@@ -185,6 +205,7 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
       }
       isTurning = true
       isWokenAgain = false
+      armedAtMs = undefined
       try {
         await run({ kind: 'woken', nowMs: now() })
       } catch {

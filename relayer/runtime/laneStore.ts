@@ -44,6 +44,11 @@ export type LaneStore = {
   jobsIn(stage: Stage, limit: number): readonly Job[]
   transactionOf(jobId: string): LaneTransaction | undefined
   transactions(limit: number): readonly LaneTransaction[]
+  /** Transactions that are final, from this nonce on, with the jobs that they carried. */
+  finalFrom(nonce: number): {
+    readonly transactions: readonly LaneTransaction[]
+    readonly jobs: readonly Job[]
+  }
 }
 
 type StoredRow = Readonly<Record<string, unknown>>
@@ -189,6 +194,18 @@ export function createLaneStore(sql: Sql): LaneStore {
         jobId,
       )[0]
       return row === undefined ? undefined : transactionIn(row)
+    },
+
+    finalFrom(nonce) {
+      const transactions = sql
+        .all(`SELECT body FROM tx WHERE nonce >= ? AND stage = 'final' ORDER BY nonce`, nonce)
+        .map(transactionIn)
+      const jobs = transactions.flatMap((transaction) => {
+        const row = sql.all('SELECT body FROM job WHERE id = ?', transaction.jobId ?? '')[0]
+        const job = row === undefined ? undefined : jobOf(row)
+        return job?.nonce === transaction.nonce ? [job] : []
+      })
+      return { transactions, jobs }
     },
 
     transactions(limit) {

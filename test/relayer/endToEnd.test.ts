@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
-import { testReport } from './support/fakeWorker.ts'
+import { testReport } from './support/testStream.ts'
 import { type Rehearsal, rehearse, statusOf, until } from './support/rehearsal.ts'
 
 describe('relayer in raw workerd', () => {

@@ -31,7 +31,7 @@ export class Feed extends DurableObject<Environment> {
 
   /** Looks at the worker soon. */
   async wake(): Promise<void> {
-    await this.ctx.storage.setAlarm(Date.now())
+    await this.#runtime.wake()
   }
 
   status(): FeedStatus {

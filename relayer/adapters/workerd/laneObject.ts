@@ -63,7 +63,7 @@ export class Lane extends DurableObject<Environment> {
   }
 
   async wake(): Promise<void> {
-    await this.ctx.storage.setAlarm(Date.now())
+    await this.#start().runtime.wake()
   }
 
   status(): LaneStatus {

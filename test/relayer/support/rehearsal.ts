@@ -6,13 +6,8 @@ import type { SettlementPlanFile } from '#relayer/plan/plan.ts'
 import { type RunningRelayer, startRelayer } from '#relayer/local/startRelayer.ts'
 import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import { type TestChain, developmentKeys, startAnvil } from './anvil.ts'
-import {
-  type TestWorker,
-  startTestWorker,
-  subjectOf,
-  testPolicy,
-  testStream,
-} from './fakeWorker.ts'
+import { subjectOf, testPolicy, testStream } from './testStream.ts'
+import { type TestWorker, startTestWorker } from './testWorker.ts'
 import { clientsOf, deployStandIn, standIn } from './standIn.ts'
 
 export type RehearsedChain = TestChain & {

@@ -1,0 +1,107 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { serve } from '@hono/node-server'
+import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
+import { createApp } from '../../http/app.ts'
+import type { SettlementPlan } from '../../plan/plan.ts'
+import type { Fetch, Now, TransactionSigner } from '../../ports.ts'
+import { createFeedRuntime } from '../../runtime/feedRuntime.ts'
+import { createFeedStore } from '../../runtime/feedStore.ts'
+import { createLaneRuntime } from '../../runtime/laneRuntime.ts'
+import { createLaneWorld } from '../../runtime/laneWorld.ts'
+import { feedStatus, laneStatus } from '../../runtime/status.ts'
+import { createNodeAlarm } from './nodeAlarm.ts'
+import { createNodeSql } from './nodeSql.ts'
+
+export type NodeRelayerOptions = {
+  readonly plan: SettlementPlan
+  readonly signerOf: (chainId: number) => TransactionSigner
+  readonly dataFolder: string
+  /** 0 picks a free one. */
+  readonly port: number
+  readonly hostname?: string
+  readonly operatorToken?: string
+  readonly fetch?: Fetch
+  readonly now?: Now
+}
+
+export type NodeRelayer = {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+const platformFetch: Fetch = (url, init) => fetch(url, init)
+
+/**
+ * The same feed and lanes in one Node process, each over its own SQLite file. One process per data
+ * folder: the lanes own their nonces.
+ */
+export async function startNodeRelayer(options: NodeRelayerOptions): Promise<NodeRelayer> {
+  const { plan, dataFolder } = options
+  const now = options.now ?? Date.now
+  const fetch = options.fetch ?? platformFetch
+  mkdirSync(dataFolder, { recursive: true })
+  const source = createHttpWorkerSource(plan.worker, fetch)
+  const lanes = plan.chains.map((chain) => {
+    const sql = createNodeSql(join(dataFolder, `lane-${chain.chainId}.sqlite`))
+    const alarm = createNodeAlarm(now)
+    const signer = options.signerOf(chain.chainId)
+    const world = createLaneWorld({ plan, chain, sql, alarm, now, fetch, signer, source })
+    return { chain, sql, alarm, store: world.store, runtime: createLaneRuntime(world) }
+  })
+  const feedSql = createNodeSql(join(dataFolder, 'feed.sqlite'))
+  const feedAlarm = createNodeAlarm(now)
+  const feed = createFeedRuntime({
+    store: createFeedStore(feedSql),
+    alarm: feedAlarm,
+    now,
+    plan,
+    source,
+    async enqueue(chainId, jobs) {
+      await lanes.find(({ chain }) => chain.chainId === chainId)?.runtime.enqueue(jobs)
+    },
+  })
+
+  async function wake(): Promise<void> {
+    await Promise.all([feed.wake(), ...lanes.map(({ runtime }) => runtime.wake())])
+  }
+
+  const app = createApp({
+    feedStatus: () => Promise.resolve(feedStatus(plan, feed.state())),
+    laneStatuses: () =>
+      Promise.resolve(
+        lanes.map(({ chain, runtime, store }) =>
+          laneStatus(chain, runtime.lane(), store, runtime.endpoints()),
+        ),
+      ),
+    wake,
+  })
+  const server = await new Promise<{ close: () => Promise<void>; port: number }>((settle) => {
+    const listening = serve(
+      { fetch: app.fetch, port: options.port, hostname: options.hostname ?? '127.0.0.1' },
+      ({ port }) => {
+        settle({
+          port,
+          close: () =>
+            new Promise((done) => {
+              listening.close(() => {
+                done()
+              })
+            }),
+        })
+      },
+    )
+  })
+  feedAlarm.start(() => feed.turn())
+  for (const { alarm, runtime } of lanes) alarm.start(() => runtime.turn())
+  await wake()
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    async stop() {
+      await Promise.all([feedAlarm.stop(), ...lanes.map(({ alarm }) => alarm.stop())])
+      await server.close()
+      for (const { sql } of lanes) sql.close()
+      feedSql.close()
+    },
+  }
+}
