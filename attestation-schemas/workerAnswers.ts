@@ -154,6 +154,22 @@ export const countersignatureSchema = z.strictObject({
   signer: hexSchema(20),
 })
 
+/** Answer of `POST /v1/enrolments/nonce`. */
+export const enrolmentNonceSchema = z.strictObject({
+  nonce: hexSchema(32),
+  expiresAtMs: z.number().int(),
+})
+
+/** Answer of `POST /v1/enrolments`. */
+export const enrolmentAnswerSchema = z.strictObject({
+  device: hexSchema(32),
+  subject: z.string(),
+  tier: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]),
+  intervalMs: z.number().int(),
+  /** False when the very same enrolment was made before. */
+  isNew: z.boolean(),
+})
+
 /** Answer of `GET /healthz`. */
 export const healthSchema = z.strictObject({
   status: z.enum(['ok', 'held', 'failed']),

@@ -7,6 +7,8 @@ import { type Policy, decodePolicy, policyExclusiveTo, policyId } from '#schemas
 import { subjectId, zeroHash } from '#schemas/report.ts'
 import { rightClass, rightId } from '#schemas/right.ts'
 import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
+import { parseCertificate } from '#verifier/x509/certificate.ts'
+import type { MakerStatement } from './enrolment/makerStatement.ts'
 import { type Assignment, assignmentKey } from './windows/assignment.ts'
 import { assertPeriods } from './windows/periods.ts'
 import { assertDistinctRights } from './windows/rights.ts'
@@ -50,6 +52,40 @@ const deviceSchema = z.strictObject({
   /** Names of the series it may send; a pack with another one is refused. Absent: any. */
   series: z.array(name).min(1).max(64).optional(),
   label: name.optional(),
+})
+
+const modelSchema = z.strictObject({
+  /** OID of the model: `hwType` of RFC 4108. */
+  hwType: z.string().regex(/^[0-2](\.(0|[1-9][0-9]*)){1,32}$/),
+  name,
+  status: z.enum(['active', 'revoked']).default('active'),
+  /** How many were ever made. */
+  quantity: z.int().min(1).max(1_000_000_000),
+  serials: z
+    .strictObject({
+      first: z.string().regex(/^0x([0-9a-f]{2}){1,64}$/),
+      last: z.string().regex(/^0x([0-9a-f]{2}){1,64}$/),
+    })
+    .optional(),
+  maxPerDay: z.int().min(1).max(1_000_000).default(1000),
+  tier: z.enum(['hardware', 'software']).default('hardware'),
+  intervalMs: z
+    .int()
+    .min(1)
+    .max(366 * dayMs),
+  series: z.array(name).min(1).max(64).optional(),
+})
+
+const makerSchema = z.strictObject({
+  name,
+  status: z.enum(['active', 'revoked']).default('active'),
+  /** DER of the root certificate, in hex. */
+  root: z.string().regex(/^0x([0-9a-f]{2}){64,4096}$/),
+  models: z.array(modelSchema).min(1).max(1000),
+  revokedCertificates: z
+    .array(z.string().regex(/^([0-9a-f]{2}){1,20}$/))
+    .max(100_000)
+    .default([]),
 })
 
 const periodSchema = z.strictObject({ startMs: milliseconds, endMs: milliseconds })
@@ -129,6 +165,9 @@ export const configSchema = z.strictObject({
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),
   devices: z.array(deviceSchema).max(1_000_000),
+  /** Makers whose endorsement enrols a device while the worker runs. */
+  makers: z.array(makerSchema).max(100).default([]),
+  maxDevicesPerSubject: z.int().min(1).max(1_000_000).default(1000),
   policies: z.array(z.unknown()).max(10_000),
   assignments: z.array(assignmentSchema).max(100_000),
 })
@@ -155,7 +194,14 @@ export type PolicyEntry = { readonly id: Hex; readonly policy: Policy }
 
 export type WorkerConfig = Omit<
   z.output<typeof configSchema>,
-  'registries' | 'anchorChainId' | 'release' | 'devices' | 'policies' | 'assignments' | 'operator'
+  | 'registries'
+  | 'anchorChainId'
+  | 'release'
+  | 'devices'
+  | 'makers'
+  | 'policies'
+  | 'assignments'
+  | 'operator'
 > & {
   readonly streamId: Hex
   readonly registries: readonly RegistryTarget[]
@@ -163,6 +209,7 @@ export type WorkerConfig = Omit<
   readonly release: Hex
   readonly operator: Hex | undefined
   readonly devices: readonly EnrolledDevice[]
+  readonly makers: readonly MakerStatement[]
   readonly policies: readonly PolicyEntry[]
   readonly assignments: readonly Assignment[]
 }
@@ -252,6 +299,33 @@ export function readConfig(value: unknown): WorkerConfig {
     seen.add(key.id)
   }
 
+  const makers = config.makers.map((maker, index): MakerStatement => {
+    const root = fromHex(maker.root, `config.makers.${index}.root`)
+    parseCertificate(root, `config.makers.${index}.root`)
+    return {
+      name: maker.name,
+      status: maker.status,
+      root,
+      revokedCertificates: maker.revokedCertificates,
+      models: maker.models.map((model) => ({
+        ...model,
+        tier: trustTiers[model.tier],
+        serials:
+          model.serials === undefined
+            ? undefined
+            : { first: model.serials.first as Hex, last: model.serials.last as Hex },
+        series: model.series,
+      })),
+    }
+  })
+  if (makers.length > 0 && config.operator === undefined) {
+    refuse(
+      'config.operator',
+      'Makers are named and no operator who could allow an enrolment.',
+      'Configure the operator’s address.',
+    )
+  }
+
   const policies = config.policies.map((document) => {
     const policy = decodePolicy(document)
     return { id: policyId(policy), policy }
@@ -313,7 +387,7 @@ export function readConfig(value: unknown): WorkerConfig {
       refuse(`config.assignments.${index}`, 'This assignment is there twice.', 'Leave one of them.')
     }
     keys.add(key)
-    if (!observed.has(subject)) {
+    if (!observed.has(subject) && makers.length === 0) {
       refuse(
         `config.assignments.${index}.subject`,
         `No device observes "${subjectName}".`,
@@ -331,6 +405,7 @@ export function readConfig(value: unknown): WorkerConfig {
     release: config.release as Hex,
     operator: config.operator as Hex | undefined,
     devices,
+    makers,
     policies,
     assignments,
   }

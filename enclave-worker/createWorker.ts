@@ -19,7 +19,10 @@ import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
+import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
+import { createEnrolments } from './enrolment/enrol.ts'
+import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
 import { StorageFullError } from './ingest/refusals.ts'
 import { createVerifyPool } from './ingest/verifyPool.ts'
@@ -207,7 +210,10 @@ async function runWorker(
   const pool = await createVerifyPool({
     stream,
     threadCount: config.limits.verifyThreads,
-    devices: config.devices.map(({ key, intervalMs, series }) => ({ key, intervalMs, series })),
+    devices: [...state.devices.values()]
+      .map(({ enrolled }) => enrolled)
+      .filter((enrolled) => enrolled !== undefined)
+      .map(({ key, intervalMs, series }) => ({ key, intervalMs, series })),
     receiptKey: keys.forThreads(),
   })
   const ingest = createIngest({
@@ -261,6 +267,25 @@ async function runWorker(
   const batches = createBatchReader(stream, state, ledger)
   const app = createApp({
     ingest,
+    enrolments: createEnrolments({
+      config,
+      state,
+      ledger,
+      pool,
+      clock,
+      nonces: createNonces(ports.randomBytes, () => clock.nowMs()),
+      log,
+    }),
+    authorise: (header, scope, subject) => {
+      assertCapability(header, {
+        stream,
+        operator: config.operator,
+        scope,
+        ...(subject === undefined ? {} : { subject }),
+        nowMs: clock.nowMs(),
+      })
+    },
+    closeDue: async () => (await closer.close())?.batch.sequence,
     batches,
     answers: createPublicAnswers({ state, ledger, batches, policies: config.policies, hashPairs }),
     bell,
@@ -288,7 +313,7 @@ async function runWorker(
         stream,
         signer: keys.signer,
         head: BigInt(state.batches.length),
-        devices: config.devices.length,
+        devices: state.devices.size,
         unbatchedPacks: state.unbatchedPacks,
       }
     },

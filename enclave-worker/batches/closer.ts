@@ -178,7 +178,12 @@ export function createCloser(parts: CloserParts): Closer {
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
     const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
-    const roster = composeRoster(state.devices.values(), sequence, closedAtMs - sinceMs)
+    const roster = composeRoster(
+      state.devices.values(),
+      sequence,
+      closedAtMs - sinceMs,
+      state.enrolments.retired,
+    )
     const { batch, digest, leaves, tree } = composeBatch(
       {
         stream: parts.stream,

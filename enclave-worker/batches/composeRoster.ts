@@ -44,10 +44,13 @@ export function composeRoster(
   devices: Iterable<DeviceState>,
   sequence: bigint,
   spanMs: number,
+  retired: ReadonlySet<string> = new Set(),
 ): RosterEntry[] {
   const entries: RosterEntry[] = []
   for (const device of devices) {
     const packs = packsOfBatch(device, sequence)
+    // Nothing is expected of a retired device; what it sent before is committed to all the same.
+    if (packs.length === 0 && retired.has(device.id)) continue
     const entry = rosterEntry(device, packs, headHashAt(device, sequence), spanMs)
     if (entry !== undefined) entries.push(entry)
   }

@@ -13,6 +13,7 @@ import { type CheckedPack, admit } from './admit.ts'
 import type { CheckedBody } from './checkPacks.ts'
 import {
   BodyTooLargeError,
+  DeviceOutOfServiceError,
   EquivocationError,
   PackAheadError,
   PackForgottenError,
@@ -122,10 +123,21 @@ export function createIngest(parts: {
       )
     }
     const admission = admit(device, pack)
+    if (admission.kind === 'duplicate') {
+      counters.duplicates += 1
+      return { kind: 'taken', entry: admission.entry, device: device.id }
+    }
+    const { frozen, retired } = state.enrolments
+    if (frozen.has(device.id) || retired.has(device.id)) {
+      const why = frozen.has(device.id) ? 'frozen: its hardware was claimed twice' : 'retired'
+      return refuse(
+        new DeviceOutOfServiceError(`The device is ${why}.`, {
+          field: 'kid',
+          remedy: 'Ask the operator; a new device needs a new key.',
+        }),
+      )
+    }
     switch (admission.kind) {
-      case 'duplicate':
-        counters.duplicates += 1
-        return { kind: 'taken', entry: admission.entry, device: device.id }
       case 'ahead':
         return refuse(
           new PackAheadError('The pack is ahead of its device’s chain.', {

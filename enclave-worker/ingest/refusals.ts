@@ -26,6 +26,11 @@ export class PackFromFutureError extends BaseError {
   override readonly name = 'PackFromFutureError'
 }
 
+/** Raised for a device that was taken out of service, or whose hardware was claimed twice. */
+export class DeviceOutOfServiceError extends BaseError {
+  override readonly name = 'DeviceOutOfServiceError'
+}
+
 /** Raised for a pack with a series that the device is not enrolled for. */
 export class UnknownSeriesError extends BaseError {
   override readonly name = 'UnknownSeriesError'

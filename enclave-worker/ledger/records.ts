@@ -33,6 +33,9 @@ const jsonKinds = {
   equivocation: 4,
   boot: 5,
   assignments: 6,
+  enrolment: 7,
+  freeze: 8,
+  retire: 9,
 } as const
 export type JsonKind = keyof typeof jsonKinds
 export type LedgerRecord = PackRecord | JsonRecord

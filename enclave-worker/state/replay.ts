@@ -3,10 +3,23 @@ import { readStoredBatch } from '../batches/storedBatch.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/records.ts'
 import { equivocationSchema } from '#schemas/workerAnswers.ts'
-import { attestationSchema, readMessage } from '#schemas/workerApi.ts'
-import { type WorkerState, applyAssignment, applyBatch, applyPack } from './workerState.ts'
+import { attestationSchema, hexSchema, readMessage } from '#schemas/workerApi.ts'
+import { applyEnrolment } from '../enrolment/enrolmentBook.ts'
+import {
+  enrolledDeviceOf,
+  enrolmentOf,
+  enrolmentRecordSchema,
+} from '../enrolment/enrolmentRecord.ts'
+import {
+  type WorkerState,
+  applyAssignment,
+  applyBatch,
+  applyDevice,
+  applyPack,
+} from './workerState.ts'
 
 const bootSchema = z.strictObject({ atMs: z.number(), signer: z.string() })
+const deviceEventSchema = z.strictObject({ device: hexSchema(32), atMs: z.number() })
 const assignmentsSchema = z.strictObject({ atMs: z.number(), keys: z.array(z.string()) })
 
 /** Takes one record of the ledger into the state, in the order in which it was written. */
@@ -52,6 +65,22 @@ export function replayRecord(
       const { atMs } = readMessage(bootSchema, record.json, 'boot record')
       state.boots += 1
       state.firstBootMs ??= atMs
+      return
+    }
+    case 'enrolment': {
+      const enrolment = readMessage(enrolmentRecordSchema, record.json, 'stored enrolment')
+      applyEnrolment(state.enrolments, enrolmentOf(enrolment))
+      applyDevice(state, enrolledDeviceOf(enrolment))
+      return
+    }
+    case 'freeze': {
+      const { device } = readMessage(deviceEventSchema, record.json, 'stored freeze')
+      state.enrolments.frozen.add(device)
+      return
+    }
+    case 'retire': {
+      const { device } = readMessage(deviceEventSchema, record.json, 'stored retirement')
+      state.enrolments.retired.add(device)
       return
     }
     case 'assignments': {

@@ -1,6 +1,7 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { zeroHash } from '#schemas/report.ts'
 import type { EnrolledDevice } from '../config.ts'
+import { type EnrolmentBook, createEnrolmentBook } from '../enrolment/enrolmentBook.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { PackRecord } from '../ledger/records.ts'
 import type { Period } from '../windows/periods.ts'
@@ -22,7 +23,7 @@ export type PackEntry = {
 export type DeviceState = {
   readonly id: Hex
   /** Absent for a device whose packs are in the ledger and that the configuration no longer names. */
-  readonly enrolled: EnrolledDevice | undefined
+  enrolled: EnrolledDevice | undefined
   /** Zero before the first pack. */
   headSequence: bigint
   headHash: Hex
@@ -65,6 +66,7 @@ export type AssignmentState = {
 export type WorkerState = {
   readonly devices: Map<Hex, DeviceState>
   readonly bySubject: Map<Hex, DeviceState[]>
+  readonly enrolments: EnrolmentBook
   readonly assignments: Map<string, AssignmentState>
   readonly assignmentsOf: Map<Hex, AssignmentState[]>
   readonly batches: BatchEntry[]
@@ -90,6 +92,7 @@ export function createState(devices: readonly EnrolledDevice[]): WorkerState {
   const state: WorkerState = {
     devices: new Map(),
     bySubject: new Map(),
+    enrolments: createEnrolmentBook(),
     assignments: new Map(),
     assignmentsOf: new Map(),
     batches: [],
@@ -125,6 +128,20 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     else beside.push(device)
   }
   return device
+}
+
+/** Lets a device in that its maker vouched for. */
+export function applyDevice(state: WorkerState, enrolled: EnrolledDevice): void {
+  const known = state.devices.get(enrolled.key.id)
+  if (known === undefined) {
+    addDevice(state, enrolled.key.id, enrolled)
+    return
+  }
+  if (known.enrolled !== undefined) return
+  known.enrolled = enrolled
+  const beside = state.bySubject.get(enrolled.subject)
+  if (beside === undefined) state.bySubject.set(enrolled.subject, [known])
+  else beside.push(known)
 }
 
 export function periodKey({ startMs, endMs }: Period): string {

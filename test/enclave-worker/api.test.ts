@@ -46,6 +46,8 @@ beforeAll(async () => {
   const now = Date.now()
   const config = readConfig(
     testConfig(rig, rig.folder(), [device], {
+      // Long enough for a busy machine to hand the packs in before anything closes.
+      allowedLatenessMs: 3000,
       maxBatchIntervalMs: 300,
       limits: {
         verifyThreads: 1,

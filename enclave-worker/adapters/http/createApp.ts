@@ -1,11 +1,15 @@
 import { type Context, Hono } from 'hono'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
+import type { CapabilityScope } from '#schemas/capability.ts'
+import { subjectId } from '#schemas/report.ts'
+import type { Enrolments } from '../../enrolment/enrol.ts'
 import { packMediaType, packSequenceMediaType } from '#schemas/pack/packProfile.ts'
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
 import type { PublicAnswers } from '../../batches/publicAnswers.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
+import { BodyTooLargeError } from '../../ingest/refusals.ts'
 import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
 import { type BatchBell, streamBatches } from './batchStream.ts'
@@ -24,6 +28,10 @@ export type Health = {
 
 export type AppParts = {
   readonly ingest: Ingest
+  readonly enrolments: Enrolments
+  /** @throws UnauthorizedError | ForbiddenError */
+  readonly authorise: (header: string | undefined, scope: CapabilityScope, subject?: Hex) => void
+  readonly closeDue: () => Promise<bigint | undefined>
   readonly answers: PublicAnswers
   readonly bell: BatchBell
   readonly head: () => bigint
@@ -86,7 +94,11 @@ const packTypes = new Set([
 ])
 
 /** Reads a body that does not say how long it is, up to the limit that was reserved for it. */
-async function readBounded(context: Context, ingest: Ingest): Promise<Uint8Array> {
+async function readBounded(
+  context: Context,
+  ingest: Ingest,
+  maxBytes = ingest.limits.maxBodyBytes,
+): Promise<Uint8Array> {
   const stream = context.req.raw.body
   if (stream === null) return new Uint8Array()
   const chunks: Uint8Array[] = []
@@ -96,7 +108,13 @@ async function readBounded(context: Context, ingest: Ingest): Promise<Uint8Array
     for await (const chunk of stream) {
       length += chunk.length
       releases.push(ingest.reserve(chunk.length))
-      if (length > ingest.limits.maxBodyBytes) ingest.reserve(length)
+      if (length > maxBytes) {
+        throw new BodyTooLargeError('The body is larger than one request may be.', {
+          field: 'body',
+          metaMessages: [`Allowed: ${maxBytes}`],
+          remedy: 'Send several requests.',
+        })
+      }
       chunks.push(chunk)
     }
   } finally {
@@ -109,6 +127,19 @@ async function readBounded(context: Context, ingest: Ingest): Promise<Uint8Array
     at += chunk.length
   }
   return body
+}
+
+const maxJsonBytes = 64 * 1024
+
+async function readJson(context: Context, ingest: Ingest): Promise<Record<string, unknown>> {
+  const body = await readBounded(context, ingest, maxJsonBytes)
+  try {
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as unknown
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch (cause) {
+    throw new InvalidRequestError('The body is not JSON.', { field: 'body', cause })
+  }
+  throw new InvalidRequestError('The body is not a JSON object.', { field: 'body' })
 }
 
 /** The worker's door: it reads requests, asks the core, and writes answers. It decides nothing. */
@@ -279,6 +310,36 @@ export function createApp(parts: AppParts): Hono {
       ),
     ),
   )
+
+  app.post('/v1/enrolments/nonce', (context) => json(context, parts.enrolments.nonce()))
+
+  app.post('/v1/enrolments', async (context) => {
+    const request = await readJson(context, ingest)
+    // Who may put a device beside which subject is the operator’s to say; that the device is
+    // genuine is not, and is judged behind this.
+    const { subject } = request
+    parts.authorise(
+      context.req.header('authorization'),
+      'enrol',
+      typeof subject === 'string' && subject.length > 0 ? subjectId(subject) : undefined,
+    )
+    return json(context, await parts.enrolments.enrol(request))
+  })
+
+  app.post('/v1/admin/devices/:device/retire', async (context) => {
+    const device = hexParameter(context.req.param('device'), 'device', 32)
+    parts.authorise(context.req.header('authorization'), 'retire', answers.device(device)?.subject)
+    if (!(await parts.enrolments.retire(device))) {
+      throw new NotFoundError('No such device is enrolled.', { field: 'device' })
+    }
+    return json(context, { device })
+  })
+
+  app.post('/v1/admin/close', async (context) => {
+    parts.authorise(context.req.header('authorization'), 'close')
+    const sequence = await parts.closeDue()
+    return json(context, sequence === undefined ? {} : { sequence })
+  })
 
   app.get('/v1/openapi.json', (context) => json(context, openApiDocument))
 

@@ -3,6 +3,8 @@ import {
   countersignatureSchema,
   deviceListSchema,
   deviceStatusSchema,
+  enrolmentAnswerSchema,
+  enrolmentNonceSchema,
   equivocationListSchema,
   healthSchema,
   packAnswersSchema,
@@ -14,7 +16,14 @@ import {
   rosterPlaceSchema,
   rosterSchema,
 } from '#schemas/workerAnswers.ts'
-import { attestationSchema, batchPageSchema, signedBatchSchema } from '#schemas/workerApi.ts'
+import {
+  attestationSchema,
+  batchPageSchema,
+  hexSchema,
+  signedBatchSchema,
+  unsignedSchema,
+} from '#schemas/workerApi.ts'
+import { enrolmentRequestSchema } from '../../enrolment/enrol.ts'
 
 type Parameter = {
   readonly name: string
@@ -30,6 +39,7 @@ type Call = {
   readonly parameters?: readonly Parameter[]
   readonly answer: z.ZodType | 'text/event-stream' | 'application/openmetrics-text' | 'document'
   readonly takesPacks?: true
+  readonly takesJson?: z.ZodType
   /** Statuses besides 200 that a caller has to expect. */
   readonly problems: readonly number[]
 }
@@ -51,6 +61,36 @@ const device: Parameter = {
 
 /** Every call there is: the document, and the test that holds it against the worker, read this. */
 export const calls: readonly Call[] = [
+  {
+    method: 'post',
+    path: '/v1/enrolments/nonce',
+    summary: 'A nonce for a device to sign.',
+    answer: enrolmentNonceSchema,
+    problems: [],
+  },
+  {
+    method: 'post',
+    path: '/v1/enrolments',
+    summary: 'Enrol a device that its maker vouches for; needs a capability.',
+    answer: enrolmentAnswerSchema,
+    takesJson: enrolmentRequestSchema,
+    problems: [400, 401, 403, 404, 409, 429],
+  },
+  {
+    method: 'post',
+    path: '/v1/admin/devices/{device}/retire',
+    summary: 'Take a device out of service; needs a capability.',
+    parameters: [device],
+    answer: z.strictObject({ device: hexSchema(32) }),
+    problems: [400, 401, 403, 404],
+  },
+  {
+    method: 'post',
+    path: '/v1/admin/close',
+    summary: 'Close what is due now; needs a capability.',
+    answer: z.strictObject({ sequence: unsignedSchema.optional() }),
+    problems: [401, 403, 503],
+  },
   {
     method: 'post',
     path: '/v1/packs',
@@ -240,6 +280,14 @@ function operationOf(call: Call): Record<string, unknown> {
               'application/cbor-seq': { schema: { type: 'string', format: 'binary' } },
               'application/cose': { schema: { type: 'string', format: 'binary' } },
             },
+          },
+        }),
+    ...(call.takesJson === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: jsonSchema(call.takesJson) } },
           },
         }),
     responses: {
