@@ -9,7 +9,6 @@ import {
   decodePolicy,
   measureCatalogue,
   policyId,
-  windowsWithin,
 } from '#schemas/policy/policy.ts'
 import {
   formatDecimal,
@@ -20,7 +19,7 @@ import {
 import { type VerdictName, zeroHash } from '#schemas/report.ts'
 import type { Reading } from '#schemas/reading.ts'
 import { trustTiers } from '#schemas/trustTier.ts'
-import { type Evaluation, type Span, evaluate } from '#evaluation/evaluate.ts'
+import { type Evaluation, type Span, evaluateWindows } from '#evaluation/evaluate.ts'
 import { readTextFile } from './policy.ts'
 import { printable } from './printable.ts'
 
@@ -91,25 +90,28 @@ function run(options: Options): void {
   const device = (policy.signal.device ?? zeroHash) as Hex
   const { readings } = readCsv(readTextFile(options.readings, '--readings'), { device })
   const span = options.window ?? spanOf(readings, policy)
-  const windows = windowsWithin(policy, span)
-  if (windows.length === 0) {
+  const excursions = new Map<number, Span[]>()
+  const judged = evaluateWindows({
+    policy,
+    fromMs: span.startMs,
+    toMs: span.endMs,
+    readings,
+    onExcursion: (excursion, { startMs }) => {
+      const known = excursions.get(startMs)
+      if (known === undefined) excursions.set(startMs, [excursion])
+      else known.push(excursion)
+    },
+  }).map((evaluation): Judged => ({
+    evaluation,
+    excursions: excursions.get(evaluation.periodStartMs) ?? [],
+  }))
+  if (judged.length === 0) {
     throw new NothingToJudgeError('No window of the policy lies within the readings.', {
       field: '--window',
       metaMessages: [`From: ${formatInstant(span.startMs)}`, `To: ${formatInstant(span.endMs)}`],
       remedy: 'Give a --window that holds at least one whole window of the policy.',
     })
   }
-  const judged = windows.map(({ startMs, endMs }): Judged => {
-    const excursions: Span[] = []
-    const evaluation = evaluate({
-      policy,
-      periodStartMs: startMs,
-      periodEndMs: endMs,
-      readings,
-      onExcursion: (excursion) => excursions.push(excursion),
-    })
-    return { evaluation, excursions }
-  })
   const verdict = worst(judged.map(({ evaluation }) => evaluation.verdict))
   process.exitCode = evaluateExitCodes[verdict]
   if (options.json === true) {

@@ -274,6 +274,15 @@ function verdictOf(
   return 'PASS'
 }
 
+/**
+ * The weakest tier leaned on. Silence that a policy calls a violation leans on no reading at all: it is
+ * proved by what was expected and not heard, and no weak source stands behind it.
+ */
+function weakestTier(state: EngineState, { gaps }: CompiledPolicy): TrustTier {
+  if (state.tier !== 0) return state.tier
+  return gaps === 'violating' ? trustTiers.hardware : trustTiers.replay
+}
+
 /** Closes a window: measures, verdict, amount, findings. The engine has to be finished. */
 export function conclude(
   state: EngineState,
@@ -317,7 +326,7 @@ export function conclude(
     valueMicro: value ?? 0n,
     unit: policy.settlement.unit,
     coveragePpm,
-    tier: state.tier === 0 ? trustTiers.replay : state.tier,
+    tier: weakestTier(state, policy),
     measures: {
       ...measures,
       exact_duplicates: BigInt(delivery.exactDuplicates),

@@ -1,6 +1,6 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { type Policy, assertWindow, windowsWithin } from '#schemas/policy/policy.ts'
+import { type Policy, type Window, assertWindow, windowsWithin } from '#schemas/policy/policy.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import { compilePolicy } from './compile.ts'
 import { type Evaluation, conclude } from './conclude.ts'
@@ -137,19 +137,56 @@ export function evaluate(input: EvaluationInput): Evaluation {
   return conclude(state, compiled, { exactDuplicates: duplicates, outOfOrder })
 }
 
+/** Index of the first reading at or after an instant, in readings that ascend by time. */
+function firstAt(readings: readonly Reading[], instantMs: number): number {
+  let low = 0
+  let high = readings.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((readings[middle]?.timeMs ?? 0) < instantMs) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 /**
  * Judges every window of the policy that lies within a span: one evaluation each, in ascending order.
  *
- * @throws {@link InvalidPeriodError} | {@link TimeZoneError}
+ * @throws {@link InvalidPeriodError} | {@link TimeZoneError} | {@link TooManyWindowsError}
  */
 export function evaluateWindows(
-  input: Omit<EvaluationInput, 'periodStartMs' | 'periodEndMs'> & {
+  input: Omit<EvaluationInput, 'periodStartMs' | 'periodEndMs' | 'onExcursion'> & {
     readonly fromMs: number
     readonly toMs: number
+    readonly onExcursion?: (excursion: Span, window: Window) => void
   },
 ): Evaluation[] {
-  assertPeriod(input.fromMs, input.toMs)
-  return windowsWithin(input.policy, { startMs: input.fromMs, endMs: input.toMs }).map(
-    ({ startMs, endMs }) => evaluate({ ...input, periodStartMs: startMs, periodEndMs: endMs }),
+  const { fromMs, toMs, onExcursion, ...rest } = input
+  const { policy, readings } = rest
+  assertPeriod(fromMs, toMs)
+  const { reachMs } = compilePolicy(policy)
+  // Only of readings in order can a window take its part without a look at all the others; out of
+  // order, their order of arrival has to be kept for the delivery counters.
+  const isAscending = readings.every(
+    ({ timeMs }, index) => timeMs >= (readings[index - 1]?.timeMs ?? Number.NEGATIVE_INFINITY),
   )
+  return windowsWithin(policy, { startMs: fromMs, endMs: toMs }).map((window) => {
+    const { startMs, endMs } = window
+    const part = isAscending
+      ? readings.slice(firstAt(readings, startMs - reachMs), firstAt(readings, endMs + reachMs))
+      : readings
+    return evaluate({
+      ...rest,
+      readings: part,
+      periodStartMs: startMs,
+      periodEndMs: endMs,
+      ...(onExcursion === undefined
+        ? {}
+        : {
+            onExcursion: (excursion: Span) => {
+              onExcursion(excursion, window)
+            },
+          }),
+    })
+  })
 }

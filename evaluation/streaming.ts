@@ -72,7 +72,7 @@ type Session = {
   readonly devices: Set<Hex>
   outOfOrder: number
   duplicates: number
-  /** The latest reading heard; -1 before the first. */
+  /** The latest reading heard; before the first, earlier than any. */
   latestMs: number
   /** Instants still open, ascending. */
   readonly pending: Instant[]
@@ -201,7 +201,7 @@ export function createStreaming(input: StreamingInput): StreamingEvaluator {
     devices: new Set(),
     outOfOrder: 0,
     duplicates: 0,
-    latestMs: -1,
+    latestMs: Number.MIN_SAFE_INTEGER,
     pending: [],
     chains: new Map(),
     pendingPacks: new Map(),

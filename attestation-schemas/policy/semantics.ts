@@ -150,6 +150,16 @@ export function semanticProblems(policy: Policy): {
         ],
       })
     }
+    if (gaps === 'excluded' && /^(?:longest_)?excursion/.test(name)) {
+      ambiguities.push({
+        at,
+        message: `Gaps are left out, but "${name}" depends on what lies across them.`,
+        readings: [
+          'An excursion ends where a gap begins, so that withheld readings cut a long one into short ones.',
+          'An excursion goes on across a gap, as if the gap did not exist.',
+        ],
+      })
+    }
     if (policy.for !== undefined && (name === 'violating_ms' || name === 'compliant_ms')) {
       ambiguities.push({
         at,

@@ -70,14 +70,21 @@ export const policyArbitrary: fc.Arbitrary<Policy> = fc
         { kind: 'mean-kinetic-temperature' },
         ...(slice === undefined ? [] : [{ kind: 'slices', length: slice }]),
       ],
-      objectives: [{ measure: 'longest_excursion_ms', operator: 'le', limit: '100ms' }],
+      ...(gaps === 'excluded'
+        ? {
+            objectives: [{ measure: 'max', operator: 'le', limit: '4' }],
+            settlement: { measure: 'integral', unit: 'Cel.s', rounding: 'half-even' },
+          }
+        : {
+            objectives: [{ measure: 'longest_excursion_ms', operator: 'le', limit: '100ms' }],
+            settlement: {
+              measure: 'excursion_ms',
+              unit: 's',
+              rounding: 'down',
+              factor: { multiply: '1', divide: '1000' },
+            },
+          }),
       quality: {},
-      settlement: {
-        measure: 'excursion_ms',
-        unit: 's',
-        rounding: 'down',
-        factor: { multiply: '1', divide: '1000' },
-      },
       audience: { kind: 'anyone' },
     }),
   )

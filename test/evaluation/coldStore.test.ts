@@ -76,8 +76,6 @@ function vendorRule(limit: string, lasting: string | undefined) {
     interpolation: { kind: 'hold', max: '20m' },
     predicate: { operator: 'le', limit },
     ...(lasting === undefined ? {} : { for: lasting }),
-    gaps: 'excluded',
-    minCoverage: '90%',
     quality: {},
   })
 }

@@ -79,6 +79,10 @@ describe('evaluateColumns', () => {
             ...(isPlain
               ? {
                   aggregates: [],
+                  objectives: [],
+                  settlement: { measure: 'sum', unit: 'Cel', rounding: 'down' },
+                  gaps: 'unknown',
+                  minCoverage: '10%',
                   interpolation: { kind: 'hold', max: '12ms' },
                   ...(hysteresis === undefined ? {} : { hysteresis }),
                 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Evaluation, evaluate } from '#evaluation/evaluate.ts'
+import { type Evaluation, evaluate, evaluateWindows } from '#evaluation/evaluate.ts'
 import { createStreaming, resumeStreaming } from '#evaluation/streaming.ts'
 import { type Policy, decodePolicy, templates } from '#schemas/policy/policy.ts'
 import type { Reading } from '#schemas/reading.ts'
@@ -200,5 +200,54 @@ describe('gaps that stay open', () => {
       ),
       { numRuns: 1_000 },
     )
+  })
+})
+
+describe('windows of one policy', () => {
+  it('are judged as if each were alone, whatever order the readings come in', () => {
+    const policy = decodePolicy({
+      ...templates['cold-chain'],
+      signal: { series: 'x', unit: 'Cel' },
+      window: { kind: 'sliding', length: '100ms', step: '20ms', anchorMs: 0 },
+      interpolation: { kind: 'linear', max: '30ms' },
+      for: '10ms',
+    })
+    fc.assert(
+      fc.property(readingsArbitrary, fc.boolean(), (readings, isSorted) => {
+        const given = isSorted
+          ? readings.toSorted((left, right) => left.timeMs - right.timeMs)
+          : readings
+        const excursions: unknown[] = []
+        const windows = evaluateWindows({
+          policy,
+          fromMs: periodStartMs,
+          toMs: periodEndMs,
+          readings: given,
+          onExcursion: (excursion, window) => excursions.push({ ...excursion, of: window.startMs }),
+        })
+        const alone: unknown[] = []
+        expect(windows).toStrictEqual(
+          Array.from({ length: 11 }, (_, index) => {
+            const startMs = periodStartMs + index * 20
+            return evaluate({
+              policy,
+              periodStartMs: startMs,
+              periodEndMs: startMs + 100,
+              readings: given,
+              onExcursion: (excursion) => alone.push({ ...excursion, of: startMs }),
+            })
+          }),
+        )
+        expect(excursions).toStrictEqual(alone)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it('silence that counts as violation leans on no weak source', () => {
+    const uptime = decodePolicy({ ...templates.uptime, signal: { series: 'x', unit: '/' } })
+    expect(judge(uptime, [])).toMatchObject({ verdict: 'FAIL', tier: 1, coveragePpm: 0 })
+    const cold = decodePolicy(templates['cold-chain'])
+    expect(judge(cold, [])).toMatchObject({ verdict: 'INCONCLUSIVE', tier: 4 })
   })
 })

@@ -52,6 +52,8 @@ describeShared(
           gaps,
           minCoverage: '95%',
           predicate: { operator: 'le', limit: '5' },
+          objectives: [{ measure: 'compliance_ppm', operator: 'ge', limit: '100%' }],
+          settlement: { measure: 'known_ms', unit: 'ms', rounding: 'down' },
           quality: {},
         }),
         periodStartMs: at('2020-05-05T07:21:56Z'),

@@ -143,6 +143,10 @@ describe('a policy that can be read in two ways is refused with both named', () 
       minCoverage: undefined,
       objectives: [{ measure: 'max', operator: 'le', limit: '8' }],
     },
+    'gaps left out and an excursion that may lie across them': {
+      gaps: 'excluded',
+      settlement: { measure: 'known_ms', unit: 'ms', rounding: 'down' },
+    },
     'violating time beside an allowance': {
       objectives: [{ measure: 'violating_ms', operator: 'le', limit: '1h' }],
     },
@@ -280,7 +284,11 @@ describe('a policy that is wrong is refused with the place named', () => {
       'settlement.unit',
     ],
     ['no minimum coverage', { minCoverage: undefined }, 'minCoverage'],
-    ['gaps left out without a minimum', { gaps: 'excluded', minCoverage: '0%' }, 'minCoverage'],
+    [
+      'gaps left out without a minimum',
+      { gaps: 'excluded', minCoverage: '0%', objectives: [] },
+      'minCoverage',
+    ],
     [
       'violating gaps without a predicate',
       {
@@ -422,6 +430,8 @@ describe('advice', () => {
         signal: { series: 't', unit: 'Cel' },
         quality: {},
         gaps: 'excluded',
+        objectives: [],
+        settlement: { measure: 'known_ms', unit: 'ms', rounding: 'down' },
         window: { kind: 'sliding', length: '1h', step: '30m', anchorMs: 0 },
         audience: {
           kind: 'right',

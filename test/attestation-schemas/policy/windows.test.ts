@@ -87,6 +87,30 @@ describe('the time-zone table', () => {
     expect(offsetAt(lordHowe, at('2026-07-01T00:00Z'))).toBe(10.5 * hour)
   })
 
+  it('agrees with the runtime’s own data for the past, which no later version changes', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...timeZones),
+        fc.integer({ min: at('2010-01-03T00:00Z'), max: at('2024-01-01T00:00Z') }),
+        (zone, instantMs) => {
+          const parts = new Intl.DateTimeFormat('en-US', {
+            timeZone: zone,
+            timeZoneName: 'longOffset',
+          })
+            .formatToParts(instantMs)
+            .find(({ type }) => type === 'timeZoneName')?.value
+          const minutes = offsetAt(zoneOffsets(zone, timeZoneTable), instantMs) / 60_000
+          const magnitude = Math.abs(minutes)
+          const pad = (value: number): string => String(value).padStart(2, '0')
+          const text = `${minutes < 0 ? '-' : '+'}${pad(Math.floor(magnitude / 60))}:${pad(magnitude % 60)}`
+          // Runtimes write Greenwich itself with or without zeros.
+          expect(parts?.replace(/^GMT$/, 'GMT+00:00')).toBe(`GMT${text}`)
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
   it('refuses other tables, other zones and times beyond it by name', () => {
     expect(() => zoneOffsets('Europe/Berlin', '2020a')).toThrow('Time-zone table 2020a')
     expect(() => zoneOffsets('Europe/Atlantis', timeZoneTable)).toThrow('Zone Europe/Atlantis')
