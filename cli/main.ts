@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { BaseError } from '#schemas/errors.ts'
+import { registerAgent } from './agent.ts'
 import { registerEvaluate } from './evaluate.ts'
 import { registerPolicy } from './policy.ts'
 import { registerQuote } from './quote.ts'
@@ -17,6 +18,7 @@ registerVerify(program)
 registerQuote(program)
 registerPolicy(program)
 registerEvaluate(program)
+registerAgent(program)
 
 try {
   await program.parseAsync(process.argv)

@@ -49,11 +49,9 @@ export function derInteger(value: number | bigint | Uint8Array): Uint8Array {
     if (value < 0 || (typeof value === 'number' && !Number.isSafeInteger(value))) {
       throw new DerEncodingError(`A DER integer here cannot be ${value}.`, { field: 'integer' })
     }
-    const digits = value.toString(16)
-    magnitude = Uint8Array.from(
-      digits.padStart(digits.length + (digits.length % 2), '0').match(/../g) ?? [],
-      (pair) => Number.parseInt(pair, 16),
-    )
+    const octets: number[] = []
+    for (let rest = BigInt(value); rest > 0n; rest >>= 8n) octets.unshift(Number(rest & 0xffn))
+    magnitude = Uint8Array.from(octets)
   }
   let start = 0
   while (start < magnitude.length - 1 && magnitude[start] === 0) start += 1
