@@ -93,16 +93,6 @@ export class CborReader {
     return (BigInt(this.argumentHigh) << 32n) | BigInt(this.argumentLow)
   }
 
-  /** Reads an integer whose magnitude is below 2^53. */
-  readSafeInteger(expected: string): number {
-    const at = this.position
-    const kind = this.readHead()
-    if (kind > major.negative || this.argument >= Number.MAX_SAFE_INTEGER) {
-      throw new InvalidCborError('unexpected-type', at, expected)
-    }
-    return kind === major.unsigned ? this.argument : -1 - this.argument
-  }
-
   /** Reads a byte string as a view of the input, not a copy. */
   readBytes(expected: string): Uint8Array {
     const length = this.expect(major.bytes, expected)

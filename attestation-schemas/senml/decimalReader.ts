@@ -1,7 +1,8 @@
 import { CborReader, major } from '../cbor/cborReader.ts'
 import {
-  type Decimal,
+  type WideDecimal,
   maxExponent,
+  maxMantissa,
   shortestDecimal,
   shortestDecimalOfSingle,
 } from '../units/decimal.ts'
@@ -14,7 +15,7 @@ const longestCommonNumber = 8
 /** A cursor that also reads SenML numbers, exactly. */
 export class DecimalReader extends CborReader {
   /** The last number read is `mantissa · 10^exponent`. */
-  mantissa = 0
+  mantissa: number | bigint = 0
   exponent = 0
 
   /**
@@ -79,8 +80,7 @@ export class DecimalReader extends CborReader {
     const at = this.position
     const kind = this.readHead()
     if (kind <= major.negative) {
-      if (this.argument >= Number.MAX_SAFE_INTEGER) throw numberRange(at, record)
-      this.mantissa = kind === major.unsigned ? this.argument : -1 - this.argument
+      this.takeMantissa(kind, at, record)
       this.exponent = 0
       return
     }
@@ -94,7 +94,7 @@ export class DecimalReader extends CborReader {
       throw new InvalidSenmlError('field-type', { offset: at, record, actual: 'not a number' })
     }
     const value = this.floatValue()
-    const decimal: Decimal | undefined =
+    const decimal: WideDecimal | undefined =
       this.info === 27 ? shortestDecimal(value) : shortestDecimalOfSingle(value)
     if (decimal === undefined) throw numberRange(at, record)
     this.mantissa = decimal.mantissa
@@ -115,11 +115,16 @@ export class DecimalReader extends CborReader {
       throw numberRange(at, record)
     }
     kind = this.readHead()
-    if (kind > major.negative || this.argument >= Number.MAX_SAFE_INTEGER) {
-      throw numberRange(at, record)
-    }
-    this.mantissa = kind === major.unsigned ? this.argument : -1 - this.argument
+    if (kind > major.negative) throw numberRange(at, record)
+    this.takeMantissa(kind, at, record)
     this.exponent = exponent
+  }
+
+  /** The integer whose head was just read; its magnitude must be below 2^53. */
+  private takeMantissa(kind: number, at: number, record: number): void {
+    const isNegative = kind === major.negative
+    if (this.argument > (isNegative ? maxMantissa - 1 : maxMantissa)) throw numberRange(at, record)
+    this.mantissa = isNegative ? -1 - this.argument : this.argument
   }
 }
 

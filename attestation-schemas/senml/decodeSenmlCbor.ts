@@ -1,7 +1,7 @@
 import { major } from '../cbor/cborReader.ts'
 import {
   addDecimals,
-  type Decimal,
+  type WideDecimal,
   scaleDecimal,
   scaleMapped,
   wholeUnits,
@@ -65,8 +65,8 @@ export function readSenml(reader: DecimalReader): SenmlColumns {
   const rows = createRows(records)
 
   let baseTimeMs = 0
-  let baseValue: Decimal | undefined
-  let baseSum: Decimal | undefined
+  let baseValue: WideDecimal | undefined
+  let baseSum: WideDecimal | undefined
   let version = -1
 
   let misses = 0
@@ -83,11 +83,11 @@ export function readSenml(reader: DecimalReader): SenmlColumns {
     let nameEnd = 0
     let unitStart = 0
     let unitEnd = 0
-    let mantissa = 0
+    let mantissa: number | bigint = 0
     let exponent = 0
     let isTrue = false
     let recordTimeMs = 0
-    let sum: Decimal | undefined
+    let sum: WideDecimal | undefined
 
     for (let pair = 0; pair < pairs; pair += 1) {
       const at = reader.position
@@ -160,7 +160,7 @@ export function readSenml(reader: DecimalReader): SenmlColumns {
       throw new InvalidSenmlError('two-values', { record })
     }
     if (baseSum !== undefined) {
-      sum = sum === undefined ? baseSum : exactSum(baseSum, sum, record)
+      sum = sum === undefined ? baseSum : addDecimals(baseSum, sum)
     }
     const isBlank = !isNumber && !isBoolean && sum === undefined
     if (isBlank && (fields & hasSlot) === 0) {
@@ -185,7 +185,7 @@ export function readSenml(reader: DecimalReader): SenmlColumns {
       if (unit === undefined) throw new InvalidSenmlError('unit-missing', { record, field: 'u' })
       if (source.valueChannel < 0) source.valueChannel = sources.channel(source.name, unit.reading)
       if (baseValue !== undefined) {
-        const total = exactSum(baseValue, { mantissa, exponent }, record)
+        const total = addDecimals(baseValue, { mantissa, exponent })
         mantissa = total.mantissa
         exponent = total.exponent
       }
@@ -283,7 +283,12 @@ function duplicateField(offset: number, record: number, label: number): InvalidS
   return new InvalidSenmlError('duplicate-field', { offset, record, field })
 }
 
-function toMilliseconds(mantissa: number, exponent: number, record: number, field: string): number {
+function toMilliseconds(
+  mantissa: number | bigint,
+  exponent: number,
+  record: number,
+  field: string,
+): number {
   const milliseconds = wholeUnits(mantissa, exponent, 3)
   if (milliseconds === undefined) throw new InvalidSenmlError('time-precision', { record, field })
   // NaN stands for a product beyond 2^53, and fails the comparison.
@@ -294,7 +299,7 @@ function toMilliseconds(mantissa: number, exponent: number, record: number, fiel
 }
 
 function toMicro(
-  mantissa: number,
+  mantissa: number | bigint,
   exponent: number,
   unit: Unit,
   record: number,
@@ -306,12 +311,6 @@ function toMicro(
       : scaleMapped(mantissa, exponent, 6, unit.toReading)
   if (Number.isNaN(micro)) throw new InvalidSenmlError('value-range', { record, field })
   return micro
-}
-
-function exactSum(left: Decimal, right: Decimal, record: number): Decimal {
-  const sum = addDecimals(left, right)
-  if (sum === undefined) throw new InvalidSenmlError('number-range', { record })
-  return sum
 }
 
 /** The unit a sum is measured in: the unit of the value times one second. */

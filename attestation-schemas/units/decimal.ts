@@ -3,6 +3,9 @@ import type { LinearMap } from './unit.ts'
 /** A decimal number `mantissa · 10^exponent`, exactly. */
 export type Decimal = { readonly mantissa: number; readonly exponent: number }
 
+/** A decimal whose mantissa may be too long for a machine number: a float of 17 digits. */
+export type WideDecimal = { readonly mantissa: number | bigint; readonly exponent: number }
+
 /** Bounds of the numbers a reading may be sent as: |mantissa| below 2^53, exponent −9 to +9. */
 export const maxMantissa = Number.MAX_SAFE_INTEGER
 export const maxExponent = 9
@@ -14,8 +17,13 @@ const powers = Array.from({ length: 16 }, (_, exponent) => 10 ** exponent)
  *
  * @returns NaN when the result is not below 2^53 in magnitude.
  */
-export function scaleDecimal(mantissa: number, exponent: number, places: number): number {
+export function scaleDecimal(mantissa: number | bigint, exponent: number, places: number): number {
   const shift = exponent + places
+  if (typeof mantissa === 'bigint') {
+    return shift >= 0
+      ? divideHalfEven(mantissa * 10n ** BigInt(shift), 1n)
+      : divideHalfEven(mantissa, 10n ** BigInt(-shift))
+  }
   if (shift === 0) return mantissa
   if (shift > 0) {
     if (mantissa === 0) return 0
@@ -41,9 +49,17 @@ export function scaleDecimal(mantissa: number, exponent: number, places: number)
  *
  * @returns `undefined` when it is finer than such a step, NaN when the result is not below 2^53.
  */
-export function wholeUnits(mantissa: number, exponent: number, places: number): number | undefined {
+export function wholeUnits(
+  mantissa: number | bigint,
+  exponent: number,
+  places: number,
+): number | undefined {
   const shift = exponent + places
   if (shift >= 0) return scaleDecimal(mantissa, exponent, places)
+  if (typeof mantissa === 'bigint') {
+    const isWhole = mantissa % 10n ** BigInt(-shift) === 0n
+    return isWhole ? scaleDecimal(mantissa, exponent, places) : undefined
+  }
   const quotient = mantissa / (powers[-shift] ?? Infinity)
   // A quotient is an integer exactly when the division leaves nothing: both are below 2^53.
   if (mantissa !== 0 && -shift >= powers.length) return undefined
@@ -67,14 +83,14 @@ export function scaleMapped(
   return divideHalfEven(numerator * 10n ** BigInt(places), denominator)
 }
 
-/** Sum of two decimals, or `undefined` when its mantissa is not below 2^53. */
-export function addDecimals(left: Decimal, right: Decimal): Decimal | undefined {
+/** Sum of two decimals, exactly. */
+export function addDecimals(left: WideDecimal, right: WideDecimal): WideDecimal {
   const exponent = Math.min(left.exponent, right.exponent)
   const sum =
     BigInt(left.mantissa) * 10n ** BigInt(left.exponent - exponent) +
     BigInt(right.mantissa) * 10n ** BigInt(right.exponent - exponent)
   const mantissa = Number(sum)
-  return Number.isSafeInteger(mantissa) ? { mantissa, exponent } : undefined
+  return { mantissa: Number.isSafeInteger(mantissa) ? mantissa : sum, exponent }
 }
 
 /** Quotient rounded half to even, or NaN when it is not below 2^53 in magnitude. */
@@ -92,12 +108,11 @@ export function divideHalfEven(numerator: bigint, denominator: bigint): number {
 
 /**
  * The shortest decimal that reads back as the same binary64: what ECMAScript's Number::toString
- * writes, so every engine agrees. One of 17 digits, too long to be kept exactly, is rounded half to
- * even to millionths.
+ * writes, so every engine agrees.
  *
- * @returns `undefined` for NaN, infinities and what is too large even then.
+ * @returns `undefined` for NaN and infinities.
  */
-export function shortestDecimal(value: number): Decimal | undefined {
+export function shortestDecimal(value: number): WideDecimal | undefined {
   if (!Number.isFinite(value)) return undefined
   if (Number.isSafeInteger(value)) return { mantissa: value + 0, exponent: 0 }
   // Six places at 15 digits or fewer: two decimals that short never share a binary64, so the
@@ -106,7 +121,7 @@ export function shortestDecimal(value: number): Decimal | undefined {
   if (Math.abs(candidate) < 1e15 && candidate / 1e6 === value) {
     return { mantissa: candidate, exponent: -6 }
   }
-  return parseDecimal(String(value)) ?? roundedDecimal(String(value))
+  return parseDecimal(String(value)) ?? wideDecimal(String(value))
 }
 
 /**
@@ -161,13 +176,8 @@ export function parseDecimal(text: string): Decimal | undefined {
   return { mantissa, exponent }
 }
 
-/** A decimal of too many digits in millionths, rounded half to even. */
-function roundedDecimal(text: string): Decimal | undefined {
+/** A decimal of more digits than a machine number holds. */
+function wideDecimal(text: string): WideDecimal | undefined {
   const parts = splitDecimal(text)
-  if (parts === undefined || parts.exponent >= -6) return undefined
-  const mantissa = divideHalfEven(
-    BigInt(parts.sign + parts.digits),
-    10n ** BigInt(-6 - parts.exponent),
-  )
-  return Number.isNaN(mantissa) ? undefined : { mantissa, exponent: -6 }
+  return parts && { mantissa: BigInt(parts.sign + parts.digits), exponent: parts.exponent }
 }
