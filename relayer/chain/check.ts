@@ -1,14 +1,16 @@
 import { type Abi, decodeErrorResult, decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
-import type { CheckResult } from '../lane/events.ts'
+import type { CheckResult, MergedCall } from '../lane/events.ts'
 import type { Call, Job } from '../lane/job.ts'
 import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
+import { mergeSettlements } from './mergeSettlements.ts'
 import { type Rpc, type RpcAnswer, type RpcCall, ChainUnreachableError } from './rpc.ts'
 import { readCount, readObject, readQuantity, toQuantity } from './words.ts'
 
 export type CheckContext = {
   readonly rpc: Pick<Rpc, 'ask'>
   readonly sender: Hex
+  readonly batchSize: number
   readonly enclaveRegistry: Hex
   readonly proofRegistry: Hex
   /** Fetches and appraises a signer's attestation and writes the call that registers it. */
@@ -215,6 +217,14 @@ function isRevert(answer: RpcAnswer): boolean {
   return answer.code === 3 || /revert/i.test(answer.message)
 }
 
+/** Answers about jobs, and calls that do several of them at once. A job is in one of the two. */
+export type CheckAnswer = {
+  readonly results: readonly CheckResult[]
+  readonly merged: readonly MergedCall[]
+}
+
+type Prepared = { readonly job: Job; readonly call: Call }
+
 /**
  * Asks the chain about jobs: what is done already, what has to wait, and, by simulation, what would
  * succeed now and for how much gas.
@@ -225,49 +235,120 @@ export async function checkJobs(
   context: CheckContext,
   jobs: readonly Job[],
   errors: Abi,
-): Promise<readonly CheckResult[]> {
-  const [block, ...answers] = await context.rpc.ask([
+): Promise<CheckAnswer> {
+  const wanted = jobs.map((job) => readsOf(context, job))
+  // Jobs of one batch ask the same of the registries: each question is put once.
+  const questions = new Map(wanted.flat().map((call) => [JSON.stringify(call), call]))
+  const [block, ...given] = await context.rpc.ask([
     { method: 'eth_getBlockByNumber', params: ['latest', false] },
-    ...jobs.flatMap((job) => readsOf(context, job)),
+    ...questions.values(),
   ])
+  const answers = new Map([...questions.keys()].map((key, index) => [key, given[index]]))
   if (block?.ok !== true) {
-    return jobs.map((job) => unreadable(job, 'The newest block', block))
+    return { results: jobs.map((job) => unreadable(job, 'The newest block', block)), merged: [] }
   }
   const fields = readObject(block.result, 'block')
   const at = {
     number: readCount(fields['number'], 'block.number'),
     timestampSeconds: readQuantity(fields['timestamp'], 'block.timestamp'),
   }
-  const verdicts = jobs.map((job, index) =>
-    judge(context, job, answers.slice(index * 2, index * 2 + 2), at),
-  )
   const results: CheckResult[] = []
-  const toSimulate: { readonly job: Job; readonly call: Call }[] = []
-  for (const verdict of verdicts) {
+  const prepared: Prepared[] = []
+  for (const [index, job] of jobs.entries()) {
+    const reads = (wanted[index] ?? []).map((call) => answers.get(JSON.stringify(call)))
+    const verdict = judge(context, job, reads, at)
     if (verdict.outcome !== 'simulate') {
       results.push(verdict)
-      continue
-    }
-    const { job } = verdict
-    if (job.stage === 'included') {
+    } else if (job.stage === 'included') {
       results.push({ jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' })
-      continue
+    } else {
+      const call = await prepare(context, job)
+      if ('call' in call) prepared.push({ job, call: call.call })
+      else results.push(call)
     }
-    const prepared = await prepare(context, job)
-    if ('call' in prepared) toSimulate.push({ job, call: prepared.call })
-    else results.push(prepared)
   }
-  if (toSimulate.length === 0) return results
-  const simulations = await context.rpc.ask(
-    toSimulate.map(({ call }) => ({
+  const { merged, rest } = await simulateMerged(context, prepared)
+  results.push(...(await simulateSingly(context, rest, errors)))
+  return { results, merged }
+}
+
+function simulation({ to, data }: Call, from: Hex): Readonly<Record<string, unknown>> {
+  return { from, to, data, value: toQuantity(0) }
+}
+
+async function simulateSingly(
+  context: CheckContext,
+  prepared: readonly Prepared[],
+  errors: Abi,
+): Promise<readonly CheckResult[]> {
+  if (prepared.length === 0) return []
+  const answers = await context.rpc.ask(
+    prepared.map(({ call }) => ({
       method: 'eth_estimateGas',
-      params: [{ from: context.sender, to: call.to, data: call.data, value: toQuantity(0) }],
+      params: [simulation(call, context.sender)],
     })),
   )
-  for (const [index, { job, call }] of toSimulate.entries()) {
-    results.push(simulationResult(job, call, simulations[index], errors))
+  return prepared.map(({ job, call }, index) => simulationResult(job, call, answers[index], errors))
+}
+
+/** Settlements that may travel together: same contract, same batch, none that has failed before. */
+function groupsOf(prepared: readonly Prepared[], batchSize: number): Prepared[][] {
+  const groups = new Map<string, Prepared[]>()
+  for (const entry of prepared) {
+    const { task, failures } = entry.job
+    if (task.kind !== 'settle' || failures > 0) continue
+    const key = `${task.contract}/${task.stream}/${task.sequence}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [entry])
+    else group.push(entry)
   }
-  return results
+  const chunks: Prepared[][] = []
+  for (const group of groups.values()) {
+    for (let start = 0; start < group.length; start += batchSize) {
+      const chunk = group.slice(start, start + batchSize)
+      if (chunk.length > 1) chunks.push(chunk)
+    }
+  }
+  return chunks
+}
+
+/**
+ * Simulates settlements as batches. A batch counts only when the contract would settle every entry:
+ * otherwise each is simulated alone, which also names what is wrong with the one that is.
+ */
+async function simulateMerged(
+  context: CheckContext,
+  prepared: readonly Prepared[],
+): Promise<{ readonly merged: readonly MergedCall[]; readonly rest: readonly Prepared[] }> {
+  if (context.batchSize < 2) return { merged: [], rest: prepared }
+  const candidates = groupsOf(prepared, context.batchSize).flatMap((chunk) => {
+    const call = mergeSettlements(
+      chunk.map(({ job, call }) => ({
+        call,
+        reportCount: job.task.kind === 'settle' ? job.task.reportCount : 0,
+      })),
+    )
+    return call === undefined ? [] : [{ chunk, call }]
+  })
+  if (candidates.length === 0) return { merged: [], rest: prepared }
+  const answers = await context.rpc.ask(
+    candidates.flatMap(({ call }) => [
+      { method: 'eth_call', params: [simulation(call, context.sender), 'latest'] },
+      { method: 'eth_estimateGas', params: [simulation(call, context.sender)] },
+    ]),
+  )
+  const merged: MergedCall[] = []
+  const taken = new Set<Prepared>()
+  for (const [index, { chunk, call }] of candidates.entries()) {
+    const count = answerData(answers[index * 2])
+    const estimate = answers[index * 2 + 1]
+    const isWhole = count !== undefined && BigInt(count) === BigInt(chunk.length)
+    if (!isWhole || estimate?.ok !== true) continue
+    const gas = readQuantity(estimate.result, 'gas estimate')
+    merged.push({ jobIds: chunk.map(({ job }) => job.id), call, gas })
+    for (const entry of chunk) taken.add(entry)
+  }
+  return { merged, rest: prepared.filter((entry) => !taken.has(entry)) }
 }
 
 async function prepare(
@@ -331,22 +412,23 @@ export async function checkCarefully(
   context: CheckContext & { readonly rpc: Rpc },
   jobs: readonly Job[],
   errors: Abi,
-): Promise<readonly CheckResult[]> {
+): Promise<CheckAnswer> {
   const answers = await Promise.allSettled(
     context.rpc.each().map((rpc) => checkJobs({ ...context, rpc }, jobs, errors)),
   )
   const opinions = answers.flatMap((answer) =>
-    answer.status === 'fulfilled' ? [answer.value] : [],
+    answer.status === 'fulfilled' ? [answer.value.results] : [],
   )
   const [first, ...others] = opinions
   if (first === undefined) {
     throw new ChainUnreachableError('No endpoint of this chain can be reached.')
   }
-  return first.map((result) => {
+  const results = first.map((result) => {
     const all = [
       result,
       ...others.map((opinion) => opinion.find(({ jobId }) => jobId === result.jobId)),
     ]
     return all.find((opinion) => opinion !== undefined && opinion.outcome !== 'done') ?? result
   })
+  return { results, merged: [] }
 }

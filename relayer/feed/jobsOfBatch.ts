@@ -37,6 +37,7 @@ export function jobsOfBatch(
           kind: 'settle',
           stream,
           sequence,
+          reportCount: batch.reportCount,
           leaf,
           contract,
           agreementId,

@@ -36,9 +36,17 @@ export type CheckResult = { readonly jobId: string } & (
   | { readonly outcome: 'unknown'; readonly reason: string }
 )
 
+/** Several jobs that one call does, simulated as a whole. */
+export type MergedCall = {
+  readonly jobIds: readonly string[]
+  readonly gas: bigint
+  readonly call: Call
+}
+
 export type SignRequest = {
   readonly nonce: number
-  readonly jobId?: string
+  /** What it carries; nothing for a filler. */
+  readonly jobIds: readonly string[]
   readonly call: Call
   readonly gasLimit: bigint
   readonly fees: Fees
@@ -69,7 +77,12 @@ export type LaneEvent =
       /** When the earliest queued job beyond these is due. */
       readonly nextDueMs?: number
     }
-  | { readonly kind: 'checked'; readonly nowMs: number; readonly results: readonly CheckResult[] }
+  | {
+      readonly kind: 'checked'
+      readonly nowMs: number
+      readonly results: readonly CheckResult[]
+      readonly merged: readonly MergedCall[]
+    }
   | {
       readonly kind: 'signed'
       readonly nowMs: number

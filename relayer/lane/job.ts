@@ -34,6 +34,8 @@ export type SettleTask = {
   readonly kind: 'settle'
   readonly stream: Hex
   readonly sequence: bigint
+  /** Reports in the batch: it decides the shape of the tree. */
+  readonly reportCount: number
   readonly leaf: Hex
   readonly contract: Hex
   readonly agreementId: bigint

@@ -8,6 +8,8 @@ export type LanePolicy = {
   readonly sender: Hex
   readonly confirmations: number
   readonly window: number
+  /** Settlements of one batch and contract that may share a transaction; 1 sends each alone. */
+  readonly batchSize: number
   readonly pollMs: number
   /** How often a lane with nothing to do looks at its chain. */
   readonly idleMs: number
@@ -47,8 +49,8 @@ export type TransactionInclusion = {
 /** A nonce that this lane owns, and every signed attempt at using it. */
 export type LaneTransaction = {
   readonly nonce: number
-  /** Absent for a filler: a transfer of nothing to oneself that closes a gap. */
-  readonly jobId?: string
+  /** What it carries. None for a filler: a transfer of nothing to oneself that closes a gap. */
+  readonly jobIds: readonly string[]
   readonly call: Call
   readonly gasLimit: bigint
   readonly stage: 'signed' | 'sent' | 'included' | 'final' | 'lost'

@@ -9,6 +9,8 @@ export const policyDefaults = {
   /** Ethereum finalises after two epochs of 32 blocks; chains that are faster say so in the plan. */
   confirmations: 64,
   window: 16,
+  // EIP-7825 caps a transaction at 2^24 gas; a hundred settlements stay below 9 million.
+  batchSize: 100,
   pollMs: 1_000,
   idleMs: 60_000,
   maxFeePerGasWei: 300n * gwei,
@@ -29,6 +31,7 @@ export function lanePolicy(chain: PlanChain, sender: Hex): LanePolicy {
     sender,
     confirmations: chain.confirmations ?? policyDefaults.confirmations,
     window: chain.window ?? policyDefaults.window,
+    batchSize: chain.batchSize ?? policyDefaults.batchSize,
     pollMs: chain.pollMs ?? policyDefaults.pollMs,
     maxFeePerGasWei: chain.maxFeePerGasWei ?? policyDefaults.maxFeePerGasWei,
     maxPriorityFeePerGasWei:

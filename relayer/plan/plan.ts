@@ -44,6 +44,8 @@ const chainSchema = z.strictObject({
   dailySpendWei: wei.optional(),
   /** Transactions in flight at once. */
   window: z.number().int().min(1).max(256).optional(),
+  /** Settlements of one batch and contract that may share a transaction. */
+  batchSize: z.number().int().min(1).max(150).optional(),
   /** How often the chain is looked at while something is in flight. */
   pollMs: z.number().int().min(50).max(60_000).optional(),
 })

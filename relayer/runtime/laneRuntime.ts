@@ -132,10 +132,11 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
 
   async function check(jobs: readonly Job[], isCareful: boolean): Promise<LaneEvent> {
     try {
-      const results = await (isCareful ? checkCarefully : checkJobs)(
+      const { results, merged } = await (isCareful ? checkCarefully : checkJobs)(
         {
           rpc,
           sender: policy.sender,
+          batchSize: policy.batchSize,
           enclaveRegistry: world.enclaveRegistry,
           proofRegistry: world.proofRegistry,
           prepareRegistration: world.prepareRegistration,
@@ -145,11 +146,11 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         jobs,
         world.contractErrors,
       )
-      return { kind: 'checked', nowMs: now(), results }
+      return { kind: 'checked', nowMs: now(), results, merged }
     } catch (cause) {
       const reason = shortReason(cause)
       const results = jobs.map((job) => ({ jobId: job.id, outcome: 'unknown' as const, reason }))
-      return { kind: 'checked', nowMs: now(), results }
+      return { kind: 'checked', nowMs: now(), results, merged: [] }
     }
   }
 

@@ -18,12 +18,10 @@ const schema = [
      nonce INTEGER NOT NULL,
      hash TEXT NOT NULL,
      stage TEXT NOT NULL,
-     job_id TEXT,
      body TEXT NOT NULL,
      PRIMARY KEY (nonce, hash)
    ) WITHOUT ROWID`,
   `CREATE INDEX IF NOT EXISTS tx_stage ON tx (stage)`,
-  `CREATE INDEX IF NOT EXISTS tx_job ON tx (job_id)`,
 ]
 
 /** The part of a lane that is one row; policy and working set come from elsewhere. */
@@ -42,7 +40,8 @@ export type LaneStore = {
   countByStage(): Readonly<Record<Stage, number>>
   jobs(limit: number): readonly Job[]
   jobsIn(stage: Stage, limit: number): readonly Job[]
-  transactionOf(jobId: string): LaneTransaction | undefined
+  /** The transaction that used or is to use a nonce, unless somebody else did. */
+  transactionAt(nonce: number): LaneTransaction | undefined
   transactions(limit: number): readonly LaneTransaction[]
   /** Transactions that are final, from this nonce on, with the jobs that they carried. */
   finalFrom(nonce: number): {
@@ -82,13 +81,12 @@ export function createLaneStore(sql: Sql): LaneStore {
   /** A nonce is one row, named after its first attempt: a nonce that a reorganisation frees may return. */
   function writeTransaction(transaction: LaneTransaction): void {
     sql.all(
-      `INSERT INTO tx (nonce, hash, stage, job_id, body) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO tx (nonce, hash, stage, body) VALUES (?, ?, ?, ?)
        ON CONFLICT (nonce, hash) DO UPDATE SET
-         stage = excluded.stage, job_id = excluded.job_id, body = excluded.body`,
+         stage = excluded.stage, body = excluded.body`,
       transaction.nonce,
       transaction.attempts[0]?.hash ?? '',
       transaction.stage,
-      transaction.jobId ?? null,
       writeExactJson(transaction),
     )
   }
@@ -188,10 +186,10 @@ export function createLaneStore(sql: Sql): LaneStore {
         .map(jobOf)
     },
 
-    transactionOf(jobId) {
+    transactionAt(nonce) {
       const row = sql.all(
-        `SELECT body FROM tx WHERE job_id = ? AND stage <> 'lost' ORDER BY nonce DESC LIMIT 1`,
-        jobId,
+        `SELECT body FROM tx WHERE nonce = ? AND stage <> 'lost' LIMIT 1`,
+        nonce,
       )[0]
       return row === undefined ? undefined : transactionIn(row)
     },
@@ -200,11 +198,13 @@ export function createLaneStore(sql: Sql): LaneStore {
       const transactions = sql
         .all(`SELECT body FROM tx WHERE nonce >= ? AND stage = 'final' ORDER BY nonce`, nonce)
         .map(transactionIn)
-      const jobs = transactions.flatMap((transaction) => {
-        const row = sql.all('SELECT body FROM job WHERE id = ?', transaction.jobId ?? '')[0]
-        const job = row === undefined ? undefined : jobOf(row)
-        return job?.nonce === transaction.nonce ? [job] : []
-      })
+      const jobs = transactions.flatMap((transaction) =>
+        transaction.jobIds.flatMap((id) => {
+          const row = sql.all('SELECT body FROM job WHERE id = ?', id)[0]
+          const job = row === undefined ? undefined : jobOf(row)
+          return job?.nonce === transaction.nonce ? [job] : []
+        }),
+      )
       return { transactions, jobs }
     },
 

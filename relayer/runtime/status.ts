@@ -30,7 +30,7 @@ export type FeedStatus = {
 
 export type TransactionStatus = {
   readonly nonce: number
-  readonly jobId?: string
+  readonly jobIds: readonly string[]
   readonly stage: LaneTransaction['stage']
   /** The attempt that got in, otherwise the newest. */
   readonly hash: Hex
@@ -123,7 +123,7 @@ function transactionStatus(transaction: LaneTransaction): TransactionStatus {
   const attempt = attempts.find(({ hash }) => hash === inclusion?.hash) ?? attempts.at(-1)
   return {
     nonce: transaction.nonce,
-    ...(transaction.jobId === undefined ? {} : { jobId: transaction.jobId }),
+    jobIds: transaction.jobIds,
     stage: transaction.stage,
     hash: attempt?.hash ?? '0x',
     attempts: attempts.length,
@@ -144,7 +144,7 @@ function transactionStatus(transaction: LaneTransaction): TransactionStatus {
 }
 
 function jobStatus(store: LaneStore, job: Job): JobStatus {
-  const transaction = store.transactionOf(job.id)
+  const transaction = job.nonce === undefined ? undefined : store.transactionAt(job.nonce)
   return {
     id: job.id,
     kind: job.task.kind,

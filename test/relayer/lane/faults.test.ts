@@ -26,6 +26,29 @@ describe('lane under faults', () => {
     expect(simulation.chain.nonce()).toBe(64)
   })
 
+  it('settlements of one batch share transactions', async () => {
+    const simulation = simulate({ batchSize: 10 })
+    for (const jobs of simulatedJobs(2, 25)) await simulation.enqueue(jobs)
+    expect(await simulation.settle()).toBe(true)
+    expect(simulation.chain.settled().size).toBe(50)
+    expect(simulation.chain.wasted()).toBe(0)
+    // One registration, two commits and three transactions of settlements for each batch.
+    expect(simulation.chain.nonce()).toBe(9)
+  })
+
+  it('poison is put aside by name and holds nobody up', async () => {
+    const simulation = simulate({ batchSize: 10 })
+    for (const jobs of simulatedJobs(2, 12, 2)) await simulation.enqueue(jobs)
+    expect(await simulation.settle({ steps: 4_000 })).toBe(true)
+    expect(simulation.chain.settled().size).toBe(20)
+    expect(simulation.chain.wasted()).toBe(0)
+    // What the simulation refuses is never sent: not one transaction more than the honest need.
+    const [poison] = simulation.store.jobsIn('quarantined', 10)
+    expect(simulation.store.countByStage().quarantined).toBe(4)
+    expect(poison?.reason).toMatchInlineSnapshot(`"The contract refuses: execution reverted."`)
+    expect(poison?.failures).toBe(8)
+  })
+
   it('a process that dies at any one place loses nothing and settles nothing twice', async () => {
     const jobs = simulatedJobs(2, 2)
     let isReached = true
@@ -39,7 +62,7 @@ describe('lane under faults', () => {
       expect(simulation.chain.nonce(), `place ${place}`).toBe(7)
       isReached = simulation.deaths() > 0
     }
-  })
+  }, 240_000)
 
   it('random faults and deaths end in the same settlements, and no nonce jams', async () => {
     const faults: readonly Fault[] = [
@@ -56,7 +79,8 @@ describe('lane under faults', () => {
         fc.integer({ min: 5, max: 60 }),
         async (seed, percent) => {
           const roll = createDice(seed)
-          const simulation = simulate({ confirmations: 6 })
+          // Every other run lets settlements share transactions.
+          const simulation = simulate({ confirmations: 6, batchSize: seed % 2 === 0 ? 1 : 5 })
           const jobs = simulatedJobs(3, 8)
           simulation.chain.setFault(() =>
             roll() < percent ? (faults[roll() % faults.length] ?? 'none') : 'none',
@@ -79,7 +103,7 @@ describe('lane under faults', () => {
           expect(simulation.chain.highestFeeSeen()).toBeLessThanOrEqual(100_000_000_000n)
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
-  })
+  }, 240_000)
 })

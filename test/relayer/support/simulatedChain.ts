@@ -78,7 +78,8 @@ export type SimulatedChain = {
 }
 
 const laneAbi = [...enclaveRegistryAbi, ...proofRegistryAbi, ...reportConsumerAbi] as const
-const poisonFrom = 1_000_000n
+/** Agreements from here on refuse every report. */
+export const poisonFrom = 1_000_000
 const zero: Hex = `0x${'00'.repeat(32)}`
 
 export function createSimulatedChain(chainId = 1): SimulatedChain {
@@ -122,12 +123,22 @@ export function createSimulatedChain(chainId = 1): SimulatedChain {
       target.digest = batchDigest(batch)
       return true
     }
-    if (call.functionName !== 'settle') return false
-    const [agreementId, report, inclusion] = call.args
-    if (agreementId >= poisonFrom || target.sequence < inclusion.sequence) return false
-    const key = `${agreementId}/${reportLeaf(report as Report)}`
-    if (target.settled.has(key)) wasted += 1
-    target.settled.add(key)
+    const settleOne = (agreementId: bigint, report: Report, sequence: bigint): boolean => {
+      if (Number(agreementId) >= poisonFrom || target.sequence < sequence) return false
+      const key = `${agreementId}/${reportLeaf(report)}`
+      if (target.settled.has(key)) wasted += 1
+      target.settled.add(key)
+      return true
+    }
+    if (call.functionName === 'settle') {
+      const [agreementId, report, { sequence }] = call.args
+      return settleOne(agreementId, report as Report, sequence)
+    }
+    if (call.functionName !== 'settleMany') return false
+    const [agreementIds, reports, { sequence }] = call.args
+    for (const [index, report] of reports.entries()) {
+      settleOne(agreementIds[index] ?? 0n, report as Report, sequence)
+    }
     return true
   }
 
@@ -161,6 +172,13 @@ export function createSimulatedChain(chainId = 1): SimulatedChain {
         result: state.settled.has(`${call.args[0]}/${call.args[1]}`),
       })
       return { ok: true, result }
+    }
+    if (call.functionName === 'settleMany') {
+      const [agreementIds, , { sequence }] = call.args
+      const good = agreementIds.filter(
+        (id) => Number(id) < poisonFrom && state.sequence >= sequence,
+      )
+      return { ok: true, result: `0x${good.length.toString(16).padStart(64, '0')}` }
     }
     return { ok: false, code: -32_000, message: 'unknown call' }
   }

@@ -15,6 +15,7 @@ import {
   type SimulatedChain,
   createSimulatedChain,
   createSimulatedSigner,
+  poisonFrom,
   simulatedContract,
   simulatedSender,
 } from './simulatedChain.ts'
@@ -51,6 +52,7 @@ export const simulatedPolicy: LanePolicy = {
   confirmations: 3,
   pollMs: 500,
   window: 8,
+  batchSize: 1,
   maxFeePerGasWei: 100_000_000_000n,
 }
 
@@ -214,7 +216,12 @@ export function simulate(policy: Partial<LanePolicy> = {}): Simulation {
 }
 
 /** Jobs of `batches` batches with `settlements` settlements each, made the way the feed makes them. */
-export function simulatedJobs(batches: number, settlements: number): Job[][] {
+export function simulatedJobs(
+  batches: number,
+  settlements: number,
+  /** Of the settlements, how many have agreements that refuse every report. */
+  poisoned = 0,
+): Job[][] {
   const stream = createTestStream()
   const plan = decodePlan({
     version: 1,
@@ -232,7 +239,7 @@ export function simulatedJobs(batches: number, settlements: number): Job[][] {
       chainId: 1,
       contract: simulatedContract,
       kind: 'stand-in',
-      agreementId: subject,
+      agreementId: subject < poisoned ? poisonFrom + subject : subject,
       subject: subjectOf(subject),
       policyId: testPolicy,
       label: `plant ${subject}`,
