@@ -18,6 +18,7 @@ import { createAttestations } from './attest/attestations.ts'
 import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
+import { createRosterHasher } from './batches/rosterRows.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
 import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
@@ -98,6 +99,25 @@ type Books = {
   readonly ledgerFailed: Promise<unknown>
 }
 
+/** Raised when a device was taken out of the configuration while its packs are still owed a batch. */
+export class DeviceDroppedError extends BaseError {
+  override readonly name = 'DeviceDroppedError'
+}
+
+/** A batch lists enrolled devices only: one that was dropped too early would break its receipts. */
+function assertPromisesKept(state: WorkerState): void {
+  const head = BigInt(state.batches.length)
+  for (const device of state.devices.values()) {
+    const last = device.packs.at(-1)
+    if (device.enrolled !== undefined || last === undefined || last.batchSequence <= head) continue
+    throw new DeviceDroppedError('The configuration drops a device whose packs no batch holds.', {
+      field: 'config.devices',
+      metaMessages: [`Device: ${device.id}`, `Promised to batch: ${last.batchSequence}`],
+      remedy: 'Put it back until that batch is signed; retire it meanwhile.',
+    })
+  }
+}
+
 async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Books> {
   const lock = await lockFolder(config.dataFolder)
   let ledger: Ledger | undefined
@@ -114,6 +134,7 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
       onFailure: ledgerFailed.resolve,
       failpoint: ports.failpoint,
     })
+    assertPromisesKept(state)
     const keys = createBootKeys(ports.randomBytes)
     const atMs = ports.clock.nowMs()
     ledger.append(encodeJsonRecord('boot', { atMs, signer: keys.signer }))
@@ -241,6 +262,7 @@ async function runWorker(
   const anchorBlocks = ports.blocks.get(config.anchorChainId)
   if (anchorBlocks === undefined) throw new BaseError('The anchor chain has no node.')
   const hashPairs = await createFastKeccakPairs()
+  const hashRoster = await createRosterHasher()
   const bell = createBatchBell()
   const closer = createCloser({
     stream,
@@ -252,6 +274,7 @@ async function runWorker(
     anchorBlocks,
     evaluate,
     hashPairs,
+    hashRoster,
     sign: (digest) => keys.sign(digest),
     signer: keys.signer,
     isUncompared: () => guard.isPending(),
@@ -287,7 +310,14 @@ async function runWorker(
     },
     closeDue: async () => (await closer.close())?.batch.sequence,
     batches,
-    answers: createPublicAnswers({ state, ledger, batches, policies: config.policies, hashPairs }),
+    answers: createPublicAnswers({
+      state,
+      ledger,
+      batches,
+      policies: config.policies,
+      hashPairs,
+      hashRoster,
+    }),
     bell,
     head: () => BigInt(state.batches.length),
     signer: keys.signer,

@@ -1,9 +1,9 @@
-import type { Hex } from '#schemas/bytes.ts'
+import { type Hex, concatBytes } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
-import type { WorkerState } from '../state/workerState.ts'
+import type { BatchEntry, WorkerState } from '../state/workerState.ts'
 import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
 
 /** Raised when a batch is asked for that does not exist. */
@@ -17,6 +17,8 @@ export type BatchReader = {
   /** @throws {@link UnknownBatchError} */
   stored(sequence: bigint): Promise<StoredBatch>
   signedText(sequence: bigint): Promise<string>
+  /** The roster as rows. @throws {@link UnknownBatchError} */
+  rosterRows(sequence: bigint): Promise<Uint8Array>
 }
 
 /** A page ends early when it grows beyond this; the next request goes on from there. */
@@ -27,14 +29,17 @@ export function createBatchReader(stream: Hex, state: WorkerState, ledger: Ledge
   const texts = new Map<bigint, string>()
   let held = 0
 
-  async function record(sequence: bigint): Promise<{ signed: unknown }> {
+  function entryOf(sequence: bigint): BatchEntry {
     const entry = state.batches[Number(sequence) - 1]
-    if (entry === undefined) {
-      throw new UnknownBatchError(`There is no batch ${sequence}.`, {
-        field: 'sequence',
-        metaMessages: [`Newest: ${state.batches.length}`],
-      })
-    }
+    if (entry !== undefined) return entry
+    throw new UnknownBatchError(`There is no batch ${sequence}.`, {
+      field: 'sequence',
+      metaMessages: [`Newest: ${state.batches.length}`],
+    })
+  }
+
+  async function record(sequence: bigint): Promise<{ signed: unknown }> {
+    const entry = entryOf(sequence)
     const found = decodeRecord(await ledger.read(entry.position))
     if (found.kind !== 'batch') throw new UnknownBatchError(`Batch ${sequence} is misplaced.`)
     return found.json as { signed: unknown }
@@ -56,6 +61,15 @@ export function createBatchReader(stream: Hex, state: WorkerState, ledger: Ledge
 
   return {
     signedText,
+    async rosterRows(sequence) {
+      const { roster } = entryOf(sequence)
+      const parts: Uint8Array[] = []
+      for (const position of roster) {
+        const found = decodeRecord(await ledger.read(position))
+        if (found.kind === 'roster') parts.push(found.rows)
+      }
+      return concatBytes(...parts)
+    },
     async stored(sequence) {
       return readStoredBatch(await record(sequence))
     },

@@ -4,12 +4,13 @@ import type { PairHasher } from '#schemas/merkle/orderedTree.ts'
 import { zeroHash } from '#schemas/report.ts'
 import type { ProvenReport, SignedBatch } from '#schemas/workerApi.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { decodeRecord, encodeJsonRecord } from '../ledger/records.ts'
+import { decodeRecord, encodeJsonRecord, encodeRosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
-import { type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
+import { type DeviceState, type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch, reportPath } from './composeBatch.ts'
-import { composeRoster } from './composeRoster.ts'
+import { composeRoster, rosterOrder } from './composeRoster.ts'
+import type { RosterHasher } from './rosterRows.ts'
 import { type DuePeriod, type DueRules, duePeriods, latePeriods } from './dueWork.ts'
 import { type JudgedPeriod, judgePeriod, saysOtherwise } from './judge.ts'
 import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
@@ -43,6 +44,7 @@ export type CloserParts = {
   readonly anchorBlocks: BlockSource
   readonly evaluate: Evaluator
   readonly hashPairs: PairHasher
+  readonly hashRoster: RosterHasher
   readonly sign: (digest: Hex) => Hex
   readonly signer: Hex
   readonly isAttested: () => boolean
@@ -85,6 +87,7 @@ export function createCloser(parts: CloserParts): Closer {
   const fail = parts.failpoint ?? (() => undefined)
   let closing: Promise<SignedBatch | undefined> | undefined
   let heldBecause: string | undefined
+  let inOrder: readonly DeviceState[] = []
 
   function isOverdue(nowMs: number): boolean {
     const { maxBatchIntervalMs } = rules
@@ -178,19 +181,16 @@ export function createCloser(parts: CloserParts): Closer {
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
     const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
-    const roster = composeRoster(
-      state.devices.values(),
-      sequence,
-      closedAtMs - sinceMs,
-      state.enrolments.retired,
-    )
+    // Devices come and are never taken away, so that their number tells whether the order is stale.
+    if (inOrder.length !== state.devices.size) inOrder = rosterOrder(state.devices.values())
+    const rows = composeRoster(inOrder, sequence, closedAtMs - sinceMs, state.enrolments.retired)
     const { batch, digest, leaves, tree } = composeBatch(
       {
         stream: parts.stream,
         sequence,
         previous: before?.digest ?? zeroHash,
         reports: judged.map(({ report }) => report),
-        roster,
+        rosterLeaves: parts.hashRoster(rows),
         closedAtMs,
         anchor,
       },
@@ -214,7 +214,6 @@ export function createCloser(parts: CloserParts): Closer {
     }
     const stored: StoredBatch = {
       signed,
-      roster,
       closed: judged.map((entry, index) => ({
         key: entry.assignment.key,
         startMs: entry.period.startMs,
@@ -225,16 +224,17 @@ export function createCloser(parts: CloserParts): Closer {
       })),
     }
     fail('close.beforeAppend')
+    const roster = encodeRosterRecords(sequence, rows).map((record) => ledger.append(record))
     const position = ledger.append(encodeJsonRecord('batch', stored))
     // The packs it speaks about lie before it in the same file: one sync covers both.
     await ledger.commit()
     fail('close.afterCommit')
-    applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position)
+    applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position, roster)
     log('info', 'batch signed', {
       sequence,
       digest,
       reports: reports.length,
-      devices: roster.length,
+      devices: batch.rosterCount,
     })
     parts.onBatch(signed)
     return signed

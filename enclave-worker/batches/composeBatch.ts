@@ -8,7 +8,6 @@ import {
   treeRoot,
 } from '#schemas/merkle/orderedTree.ts'
 import { type Report, reportLeaf } from '#schemas/report.ts'
-import { type RosterEntry, rosterLeaf } from '#schemas/roster.ts'
 
 /** A block that bounds the batch's age from below. */
 export type Anchor = { readonly number: bigint; readonly hash: Hex }
@@ -18,7 +17,8 @@ export type BatchParts = {
   readonly sequence: bigint
   readonly previous: Hex
   readonly reports: readonly Report[]
-  readonly roster: readonly RosterEntry[]
+  /** Leaves of the roster tree, 32 bytes each. */
+  readonly rosterLeaves: Uint8Array
   readonly closedAtMs: number
   readonly anchor: Anchor
 }
@@ -44,8 +44,8 @@ export function composeBatch(parts: BatchParts, hashPairs: PairHasher): Composed
     previous: parts.previous,
     reportRoot: toHex(tree.root),
     reportCount: parts.reports.length,
-    rosterRoot: toHex(treeRoot(leafBytes(parts.roster.map(rosterLeaf)), hashPairs)),
-    rosterCount: parts.roster.length,
+    rosterRoot: toHex(treeRoot(parts.rosterLeaves, hashPairs)),
+    rosterCount: parts.rosterLeaves.length / 32,
     closedAtMs: BigInt(parts.closedAtMs),
     anchorNumber: parts.anchor.number,
     anchorHash: parts.anchor.hash,

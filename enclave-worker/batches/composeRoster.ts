@@ -1,6 +1,5 @@
-import { evidenceRoot } from '#schemas/evidence.ts'
-import type { RosterEntry } from '#schemas/roster.ts'
-import { type DeviceState, type PackEntry, packsOfBatch } from '../state/workerState.ts'
+import { type DeviceState, packsOfBatch } from '../state/workerState.ts'
+import { rosterRowBytes, writeRosterRow } from './rosterRows.ts'
 
 const largestUint32 = 0xffffffff
 
@@ -10,51 +9,46 @@ export function expectedReadings(spanMs: number, intervalMs: number, series: num
   return Math.min(largestUint32, Math.floor(spanMs / intervalMs) * series)
 }
 
-/** One device's line: who was expected, who was heard, how much, and where its chain stands. */
-export function rosterEntry(
-  device: DeviceState,
-  packs: readonly PackEntry[],
-  headHash: RosterEntry['headHash'],
-  spanMs: number,
-): RosterEntry | undefined {
-  const { enrolled } = device
-  if (enrolled === undefined) return undefined
-  let heard = 0
-  for (const pack of packs) heard += pack.readings
-  return {
-    device: device.id,
-    subject: enrolled.subject,
-    expectedReadings: expectedReadings(spanMs, enrolled.intervalMs, enrolled.series?.length ?? 1),
-    heardReadings: Math.min(largestUint32, heard),
-    firstSequence: packs[0]?.sequence ?? 0n,
-    lastSequence: packs.at(-1)?.sequence ?? 0n,
-    headHash,
-    packsRoot: evidenceRoot(
-      packs.map(({ sequence, hash }) => ({ device: device.id, sequence, hash })),
-    ),
-  }
-}
-
 /**
- * The roster of a batch: every enrolled device in ascending order of its id, heard or not.
+ * The roster of a batch as rows: every enrolled device in ascending order of its id, heard or not.
  *
+ * @param devices - As {@link rosterOrder} puts them.
  * @param spanMs - Time since the batch before, or since the worker first started.
+ * @param retired - Devices of which nothing is expected: on the roster only with what they sent.
  */
 export function composeRoster(
-  devices: Iterable<DeviceState>,
+  devices: readonly DeviceState[],
   sequence: bigint,
   spanMs: number,
   retired: ReadonlySet<string> = new Set(),
-): RosterEntry[] {
-  const entries: RosterEntry[] = []
+): Buffer {
+  const rows = Buffer.alloc(devices.length * rosterRowBytes)
+  let index = 0
   for (const device of devices) {
+    const { enrolled } = device
+    if (enrolled === undefined) continue
     const packs = packsOfBatch(device, sequence)
-    // Nothing is expected of a retired device; what it sent before is committed to all the same.
     if (packs.length === 0 && retired.has(device.id)) continue
-    const entry = rosterEntry(device, packs, headHashAt(device, sequence), spanMs)
-    if (entry !== undefined) entries.push(entry)
+    let heard = 0
+    for (const pack of packs) heard += pack.readings
+    writeRosterRow(rows, index, {
+      device: device.id,
+      subject: enrolled.subject,
+      expectedReadings: expectedReadings(spanMs, enrolled.intervalMs, enrolled.series?.length ?? 1),
+      heardReadings: Math.min(largestUint32, heard),
+      firstSequence: packs[0]?.sequence ?? 0n,
+      lastSequence: packs.at(-1)?.sequence ?? 0n,
+      headHash: headHashAt(device, sequence),
+      packs,
+    })
+    index += 1
   }
-  return entries.sort((left, right) => (left.device < right.device ? -1 : 1))
+  return rows.subarray(0, index * rosterRowBytes)
+}
+
+/** Devices in the order of a roster. Sorting a hundred thousand takes longer than hashing them. */
+export function rosterOrder(devices: Iterable<DeviceState>): DeviceState[] {
+  return [...devices].sort((left, right) => (left.id < right.id ? -1 : 1))
 }
 
 /** Hash of the device's last pack in this batch or an earlier one; packs of the next are not told. */

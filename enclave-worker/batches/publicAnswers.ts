@@ -1,7 +1,6 @@
-import { type Hex, concatBytes, fromHex, toHex } from '#schemas/bytes.ts'
+import { type Hex, toHex } from '#schemas/bytes.ts'
 import { type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
-import { rosterLeaf } from '#schemas/roster.ts'
 import type {
   BatchHead,
   DeviceList,
@@ -19,6 +18,7 @@ import { decodeRecord } from '../ledger/records.ts'
 import { type WorkerState, packsOfBatch } from '../state/workerState.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
+import { type RosterHasher, findRosterRow, readRosterRow, readRosterRows } from './rosterRows.ts'
 import type { StoredBatch } from './storedBatch.ts'
 
 /** What anyone may ask a worker about its past. Everything is read; nothing is decided here. */
@@ -51,6 +51,7 @@ export function createPublicAnswers(parts: {
   readonly batches: BatchReader
   readonly policies: readonly PolicyEntry[]
   readonly hashPairs: PairHasher
+  readonly hashRoster: RosterHasher
 }): PublicAnswers {
   const { state, ledger, batches } = parts
 
@@ -78,15 +79,15 @@ export function createPublicAnswers(parts: {
   return {
     async roster(sequence) {
       const stored = await batches.stored(sequence)
-      return { ...headOf(stored), roster: [...stored.roster] }
+      return { ...headOf(stored), roster: readRosterRows(await batches.rosterRows(sequence)) }
     },
     async rosterPlace(sequence, device) {
       const stored = await batches.stored(sequence)
-      const index = stored.roster.findIndex((entry) => entry.device === device)
-      const entry = stored.roster[index]
-      if (entry === undefined) return undefined
-      const leaves = stored.roster.map((line) => fromHex(rosterLeaf(line), 'leaf', 32))
-      const tree = buildTree(concatBytes(...leaves), parts.hashPairs)
+      const rows = await batches.rosterRows(sequence)
+      const index = findRosterRow(rows, device)
+      if (index === undefined) return undefined
+      const entry = readRosterRow(rows, index)
+      const tree = buildTree(parts.hashRoster(rows), parts.hashPairs)
       const known = state.devices.get(device)
       const packs = known === undefined ? [] : packsOfBatch(known, sequence)
       return {

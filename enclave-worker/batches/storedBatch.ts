@@ -1,13 +1,10 @@
 import { z } from 'zod'
 import type { Hex } from '#schemas/bytes.ts'
-import type { RosterEntry } from '#schemas/roster.ts'
-import { rosterEntrySchema } from '#schemas/workerAnswers.ts'
 import { type SignedBatch, hexSchema, readMessage, signedBatchSchema } from '#schemas/workerApi.ts'
 
-/** What the ledger keeps of a batch: the answer it is served as, and what the roots commit to. */
+/** What the ledger keeps of a batch beside its roster: the answer it is served as. */
 export type StoredBatch = {
   readonly signed: SignedBatch
-  readonly roster: readonly RosterEntry[]
   /** Which periods it closed, for replay: `firstLeaf` differs from the leaf in an amendment. */
   readonly closed: readonly {
     readonly key: string
@@ -20,7 +17,6 @@ export type StoredBatch = {
 
 const storedBatchSchema = z.strictObject({
   signed: signedBatchSchema,
-  roster: z.array(rosterEntrySchema),
   closed: z.array(
     z.strictObject({
       key: z.string(),

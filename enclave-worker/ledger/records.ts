@@ -38,7 +38,14 @@ const jsonKinds = {
   retire: 9,
 } as const
 export type JsonKind = keyof typeof jsonKinds
-export type LedgerRecord = PackRecord | JsonRecord
+/** A part of a batch's roster, in rows; the batch's own record follows it. */
+export type RosterRecord = {
+  readonly kind: 'roster'
+  readonly batchSequence: bigint
+  readonly rows: Uint8Array
+}
+
+export type LedgerRecord = PackRecord | RosterRecord | JsonRecord
 
 const packKind = 1
 /** 1 kind + 32 device + 8 sequence + 32 previous + 32 hash + 8 boot + 8 first + 8 last + 4 readings + 8 received + 8 batch */
@@ -87,6 +94,24 @@ export function stampPackRecord(
   view.setBigUint64(141, batchSequence)
 }
 
+const rosterKind = 10
+/** A whole number of rows (152 bytes), so that no part ends within one: about 30 MB. */
+const rosterPartBytes = 200_000 * 152
+
+/** A roster as records, each of a size that a frame can hold. */
+export function encodeRosterRecords(batchSequence: bigint, rows: Uint8Array): Uint8Array[] {
+  const records: Uint8Array[] = []
+  for (let at = 0; at < rows.length; at += rosterPartBytes) {
+    const part = rows.subarray(at, at + rosterPartBytes)
+    const record = new Uint8Array(9 + part.length)
+    record[0] = rosterKind
+    new DataView(record.buffer).setBigUint64(1, batchSequence)
+    record.set(part, 9)
+    records.push(record)
+  }
+  return records
+}
+
 export function encodeJsonRecord(kind: JsonKind, json: unknown): Uint8Array {
   const text = JSON.stringify(json, (_, item: unknown) =>
     typeof item === 'bigint' ? item.toString() : item,
@@ -118,6 +143,10 @@ export function decodeRecord(record: Uint8Array): LedgerRecord {
       batchSequence: view.getBigUint64(141),
       bytes: record.subarray(packHeaderBytes),
     }
+  }
+  if (kind === rosterKind && record.length >= 9) {
+    const view = new DataView(record.buffer, record.byteOffset, record.length)
+    return { kind: 'roster', batchSequence: view.getBigUint64(1), rows: record.subarray(9) }
   }
   for (const [name, code] of Object.entries(jsonKinds)) {
     if (code !== kind) continue

@@ -32,8 +32,16 @@ export function replayRecord(
     case 'pack':
       applyPack(state, record, position)
       return
+    case 'roster': {
+      if (state.pendingRoster?.sequence === record.batchSequence) {
+        state.pendingRoster.parts.push(position)
+      } else state.pendingRoster = { sequence: record.batchSequence, parts: [position] }
+      return
+    }
     case 'batch': {
       const { signed, closed } = readStoredBatch(record.json)
+      const roster = state.pendingRoster?.parts ?? []
+      state.pendingRoster = undefined
       applyBatch(
         state,
         {
@@ -43,6 +51,7 @@ export function replayRecord(
           closed,
         },
         position,
+        roster,
       )
       return
     }
@@ -64,6 +73,8 @@ export function replayRecord(
     case 'boot': {
       const { atMs } = readMessage(bootSchema, record.json, 'boot record')
       state.boots += 1
+      // A roster that a crash parted from its batch: the batch was signed anew, or never.
+      state.pendingRoster = undefined
       state.firstBootMs ??= atMs
       return
     }

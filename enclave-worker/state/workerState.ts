@@ -38,6 +38,8 @@ export type BatchEntry = {
   readonly digest: Hex
   readonly closedAtMs: number
   readonly position: LedgerPosition
+  /** The parts of its roster, in order. */
+  readonly roster: readonly LedgerPosition[]
 }
 
 /** One closed period of one assignment and the report that stands for it now. */
@@ -73,6 +75,8 @@ export type WorkerState = {
   /** By signer, then by chain. */
   readonly attestations: Map<string, LedgerPosition>
   readonly equivocations: LedgerPosition[]
+  /** Replay only: parts of a roster whose batch has not come yet; a crash may have kept it away. */
+  pendingRoster: { readonly sequence: bigint; readonly parts: LedgerPosition[] } | undefined
   /** Where the reports on each subject stand, in order. */
   readonly reportsOf: Map<Hex, { readonly sequence: bigint; readonly index: number }[]>
   /** When the first pack of a subject's that no batch holds yet was taken. */
@@ -98,6 +102,7 @@ export function createState(devices: readonly EnrolledDevice[]): WorkerState {
     batches: [],
     attestations: new Map(),
     equivocations: [],
+    pendingRoster: undefined,
     reportsOf: new Map(),
     lastIngestMs: new Map(),
     openSequence: 1n,
@@ -213,7 +218,7 @@ export function applyAssignment(state: WorkerState, key: string, knownSinceMs: n
 }
 
 /** What a batch changes: which periods are closed and what the next batch links to. */
-export type AppliedBatch = Omit<BatchEntry, 'position'> & {
+export type AppliedBatch = Omit<BatchEntry, 'position' | 'roster'> & {
   readonly closed: readonly (Period & {
     readonly key: string
     readonly firstLeaf: Hex
@@ -225,8 +230,10 @@ export function applyBatch(
   state: WorkerState,
   batch: AppliedBatch,
   position: LedgerPosition,
+  roster: readonly LedgerPosition[],
 ): void {
   state.batches.push({
+    roster,
     sequence: batch.sequence,
     digest: batch.digest,
     closedAtMs: batch.closedAtMs,
