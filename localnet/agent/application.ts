@@ -82,6 +82,32 @@ export function createApplication(options: ApplicationOptions): Application {
   }
 }
 
+/**
+ * The application that a genuine quote's log speaks of. What the log does not say is left as it is,
+ * and so is the compose file: whoever has the genuine one passes it.
+ */
+export function applicationOfLog(
+  application: Application,
+  events: readonly MeasuredEvent[],
+): Application {
+  const payload = (name: string, otherwise: Uint8Array): Uint8Array => {
+    const event = events.find((candidate) => candidate.imr === 3 && candidate.event === name)
+    return event === undefined
+      ? otherwise
+      : Uint8Array.from(Buffer.from(event.event_payload, 'hex'))
+  }
+  return {
+    ...application,
+    appId: payload('app-id', application.appId),
+    composeHash: payload('compose-hash', application.composeHash),
+    instanceId: payload('instance-id', application.instanceId),
+    osImageHash: payload('os-image-hash', application.osImageHash),
+    keyProviderInfo: new TextDecoder().decode(
+      payload('key-provider', utf8(application.keyProviderInfo)),
+    ),
+  }
+}
+
 function parseCompose(text: string): Record<string, unknown> {
   let parsed: unknown
   try {

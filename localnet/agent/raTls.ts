@@ -11,7 +11,7 @@ import { AgentRequestError } from './errors.ts'
 import { encodeMessagePackMap } from './messagePack.ts'
 
 /** Certificate extensions of dstack. @see Dstack-TEE/dstack, ra-tls */
-export const raTlsOids = {
+const raTlsOids = {
   quote: '1.3.6.1.4.1.62397.1.1',
   eventLog: '1.3.6.1.4.1.62397.1.2',
   appId: '1.3.6.1.4.1.62397.1.3',

@@ -7,7 +7,7 @@ import { developmentSeed } from '../tdx/keys.ts'
 import type { Seed } from '../tdx/keys.ts'
 import { answerCertificationRequest } from '../tdx/certificationService.ts'
 import type { Platform } from '../tdx/platform.ts'
-import { createApplication } from './application.ts'
+import { applicationOfLog, createApplication } from './application.ts'
 import { fixtureAttester, mintingAttester, platformClock } from './attester.ts'
 import type { Attester, PlatformSource } from './attester.ts'
 import { AgentConfigurationError, AgentRequestError } from './errors.ts'
@@ -89,7 +89,11 @@ export async function startGuestAgent(options: GuestAgentOptions): Promise<Guest
     keyProviderId: authority.kmsCaKey,
     ...(options.appId === undefined ? {} : { appId: options.appId }),
   })
-  const application = distortion.application(honestApplication)
+  const application = distortion.application(
+    options.fixture === undefined
+      ? honestApplication
+      : applicationOfLog(honestApplication, options.fixture.events),
+  )
   const clock = options.clock ?? (() => Math.floor(Date.now() / 1000))
   const platform =
     options.platform === undefined ? undefined : platformClock(options.platform, clock)
@@ -196,6 +200,7 @@ function createAttester(
 async function answer(service: Service, request: IncomingMessage, response: ServerResponse) {
   const { state, platform, failing } = service
   try {
+    expectThisMachine(request)
     const url = new URL(request.url ?? '/', 'http://localhost')
     const certification =
       platform === undefined || request.method !== 'GET'
@@ -223,6 +228,15 @@ async function answer(service: Service, request: IncomingMessage, response: Serv
       error: isRequestError ? error.shortMessage : `Internal error: ${String(error)}`,
     })
   }
+}
+
+/** A web page may name any host that resolves to this machine; only our own names are answered. */
+function expectThisMachine({ headers }: IncomingMessage): void {
+  const host = (headers.host ?? 'localhost').replace(/:\d+$/, '')
+  if (['localhost', '127.0.0.1', '[::1]'].includes(host)) return
+  throw new AgentRequestError(`${host} is not a name of this machine`, {
+    remedy: 'Address the agent as 127.0.0.1 or localhost.',
+  })
 }
 
 async function bodyFields(request: IncomingMessage): Promise<RequestFields> {

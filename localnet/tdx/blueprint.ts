@@ -110,7 +110,7 @@ export const localNames = {
 } as const
 
 /** PCESVN at which the local TCB info gives each status; the platform takes the one asked for. */
-export const pceSvnByStatus: Readonly<Record<TcbStatus, number>> = {
+const pceSvnByStatus: Readonly<Record<TcbStatus, number>> = {
   UpToDate: 13,
   SWHardeningNeeded: 12,
   ConfigurationNeeded: 11,
@@ -375,6 +375,6 @@ function tcbLevel(status: TcbStatus): TcbLevel {
   }
 }
 
-export function upperHex(bytes: Uint8Array): string {
+function upperHex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex').toUpperCase()
 }

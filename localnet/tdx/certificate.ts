@@ -24,14 +24,14 @@ import type { P256Key } from './keys.ts'
 export type Name = readonly (readonly [attribute: keyof typeof nameAttributes, value: string])[]
 
 /** Bits of KeyUsage by name. @see RFC 5280 §4.2.1.3 */
-export const keyUsageBits = {
+const keyUsageBits = {
   digitalSignature: 0,
   nonRepudiation: 1,
   keyCertSign: 5,
   cRLSign: 6,
 } as const
 
-export type KeyUsage = keyof typeof keyUsageBits
+type KeyUsage = keyof typeof keyUsageBits
 
 export type Extension = {
   readonly oid: string
@@ -85,7 +85,7 @@ export function keyIdentifier(publicKey: Uint8Array): Uint8Array {
   return sha1(concatBytes(Uint8Array.of(0x04), publicKey))
 }
 
-export function encodeName(name: Name): Uint8Array {
+function encodeName(name: Name): Uint8Array {
   return derSequence(
     ...name.map(([attribute, value]) =>
       derSetOf(
@@ -111,20 +111,25 @@ export function encodeCertificate(spec: CertificateSpec): Uint8Array {
     subjectPublicKeyInfo(spec.subjectKey),
     derExplicit(3, derSequence(...extensions.map(encodeExtension))),
   )
-  return signedStructure(signed, spec.signer)
+  return assembleSigned(signed, signP256(spec.signer, signed))
 }
 
-/** DER of a version 2 certificate revocation list. @see RFC 5280 §5.1 */
-export function encodeCrl(spec: CrlSpec): Uint8Array {
-  const reasonUnspecifiedKey = encodeExtension({ oid: '2.5.29.21', value: derEnumerated(1) })
+/**
+ * DER of a version 2 certificate revocation list. @see RFC 5280 §5.1
+ *
+ * @param signedAs - The list that is really signed, where that is another one.
+ */
+export function encodeCrl(spec: CrlSpec, signedAs: CrlSpec = spec): Uint8Array {
+  const signature = signP256(spec.signer, crlSignedPart(signedAs))
+  return assembleSigned(crlSignedPart(spec), signature)
+}
+
+function crlSignedPart(spec: CrlSpec): Uint8Array {
+  const keyCompromise = encodeExtension({ oid: '2.5.29.21', value: derEnumerated(1) })
   const entries = spec.revoked.map((entry) =>
-    derSequence(
-      derInteger(entry.serial),
-      derTime(entry.revokedAt),
-      derSequence(reasonUnspecifiedKey),
-    ),
+    derSequence(derInteger(entry.serial), derTime(entry.revokedAt), derSequence(keyCompromise)),
   )
-  const signed = derSequence(
+  return derSequence(
     derInteger(1),
     ecdsaWithSha256,
     encodeName(spec.issuer),
@@ -143,12 +148,10 @@ export function encodeCrl(spec: CrlSpec): Uint8Array {
       ),
     ),
   )
-  return signedStructure(signed, spec.signer)
 }
 
-function signedStructure(signed: Uint8Array, signer: P256Key): Uint8Array {
-  const signature = ecdsaSignatureDer(signP256(signer, signed))
-  return derSequence(signed, ecdsaWithSha256, derBitString(signature))
+function assembleSigned(signedPart: Uint8Array, signature: Uint8Array): Uint8Array {
+  return derSequence(signedPart, ecdsaWithSha256, derBitString(ecdsaSignatureDer(signature)))
 }
 
 function encodeExtension({ oid, isCritical = false, value }: Extension): Uint8Array {

@@ -56,7 +56,7 @@ export const localBootEvents: readonly MeasuredEvent[] = bootSteps.map(([imr, ty
 export const localMrTd = localDigest('mrtd')
 
 /** An RTMR after the given digests, from 48 zero bytes. @see Intel TDX Module ABI, TDG.MR.RTMR.EXTEND */
-export function replayRtmr(digests: readonly Uint8Array[]): Uint8Array {
+function replayRtmr(digests: readonly Uint8Array[]): Uint8Array {
   let value: Uint8Array = new Uint8Array(48)
   for (const digest of digests) value = sha384(concatBytes(value, digest))
   return value

@@ -1,4 +1,4 @@
-import { concatBytes, equalBytes, utf8 } from '#schemas/bytes.ts'
+import { concatBytes, utf8 } from '#schemas/bytes.ts'
 import type { RefusalCode } from '#verifier/appraisal/rules.ts'
 import { commonNames, createBlueprint, localNames, localOrganization } from './blueprint.ts'
 import type { Blueprint, PlatformOptions } from './blueprint.ts'
@@ -414,12 +414,11 @@ export const negatives = {
   pckCrlEntryRemoved: {
     rule: 'PckCrlSignatureInvalid',
     description: 'An entry is taken out of the PCK CRL, under the signature over the whole list.',
-    collateral: (collateral, options) => {
+    ...changeCollateral((_, options) => {
       const { pckCrl } = createBlueprint(options)
-      const shortened = encodeCrl({ ...pckCrl, revoked: pckCrl.revoked.slice(1) })
-      const whole = Buffer.from(collateral.pck_crl, 'hex')
-      return { ...collateral, pck_crl: transplantSignature(shortened, whole) }
-    },
+      const shortened = { ...pckCrl, revoked: pckCrl.revoked.slice(1) }
+      return { pck_crl: Buffer.from(encodeCrl(shortened, pckCrl)).toString('hex') }
+    }),
   },
 
   // Collateral: TCB signing certificate
@@ -1538,33 +1537,6 @@ function secondTcbSigning(options: PlatformOptions): Uint8Array {
     subjectKey: key.publicKey,
     subjectKeyIdentifier: keyIdentifier(key.publicKey),
   })
-}
-
-/** A shorter list under the longer one's signature. */
-function transplantSignature(shortened: Uint8Array, whole: Uint8Array): string {
-  const own = signatureOf(shortened)
-  const borrowed = signatureOf(whole)
-  if (equalBytes(own, borrowed)) return Buffer.from(shortened).toString('hex')
-  const list = shortened.subarray(4, shortened.length - own.length)
-  const content = concatBytes(list, borrowed)
-  return Buffer.from(
-    concatBytes(Uint8Array.of(0x30, 0x82), bigEndian16(content.length), content),
-  ).toString('hex')
-}
-
-/** The BIT STRING at the end of a signed structure: r and s take 68 to 72 bytes. */
-function signatureOf(signed: Uint8Array): Uint8Array {
-  for (let length = 68; length <= 76; length += 1) {
-    const start = signed.length - length
-    if (signed[start] === 0x03 && signed[start + 1] === length - 2 && signed[start + 2] === 0) {
-      return signed.subarray(start)
-    }
-  }
-  return signed.subarray(signed.length)
-}
-
-function bigEndian16(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 0xff)
 }
 
 function pemBlocks(chain: Uint8Array | string): string[] {

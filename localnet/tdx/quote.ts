@@ -18,7 +18,7 @@ export const intelQeVendorId = Uint8Array.from(
 /** Certification data types. @see the same document, A.3.9 */
 export const certificationType = { pckChain: 5, qeReport: 6 } as const
 /** Body types of a version 5 quote. @see the same document, A.4.2 */
-export const bodyType = { td10: 2, td15: 3 } as const
+const bodyType = { td10: 2, td15: 3 } as const
 
 export type QuoteHeader = {
   readonly version: number
@@ -82,8 +82,6 @@ const td10Layout = [
 ] as const
 const td15Layout = [...td10Layout, ['teeTcbSvn2', 16], ['mrServiceTd', 48]] as const
 
-export const tdReportFields = td15Layout.map(([name]) => name)
-
 export type QuoteBody = 'td10' | 'td15'
 
 export function uint16(value: number): Uint8Array {
@@ -98,7 +96,7 @@ export function uint32(value: number): Uint8Array {
   return bytes
 }
 
-export function encodeHeader(header: QuoteHeader): Uint8Array {
+function encodeHeader(header: QuoteHeader): Uint8Array {
   return concatBytes(
     uint16(header.version),
     uint16(header.attestationKeyType),
@@ -109,7 +107,7 @@ export function encodeHeader(header: QuoteHeader): Uint8Array {
   )
 }
 
-export function encodeTdReport(report: TdReport, body: QuoteBody): Uint8Array {
+function encodeTdReport(report: TdReport, body: QuoteBody): Uint8Array {
   const layout = body === 'td10' ? td10Layout : td15Layout
   return concatBytes(...layout.map(([name, length]) => sized(report[name], length, name)))
 }

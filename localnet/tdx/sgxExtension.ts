@@ -8,7 +8,7 @@ import {
 } from './der.ts'
 import type { Extension } from './certificate.ts'
 
-export const sgxExtensionOid = '1.2.840.113741.1.13.1'
+const sgxExtensionOid = '1.2.840.113741.1.13.1'
 
 /** What a PCK certificate says about its platform. */
 export type SgxExtension = {

@@ -157,6 +157,13 @@ describeShared("localnet/agent beside dstack's own fixtures", 'vectors/tdx/dstac
     expect(answer.replayRtmrs()).toEqual([rtmr0, rtmr1, rtmr2, rtmr3].map(hex))
     const info = await new DstackClient(agent.endpoint).info()
     expect(info.tcb_info.rtmr3).toBe(hex(rtmr3))
+    // From the log of the genuine quote, not from the compose file.
+    expect(info).toMatchObject({
+      app_id: '5bb4ff9a3837357f19dc176407a5709c62eb6c56',
+      compose_hash: 'c143116fef3940e7f776bfc0919c256232ae5338a6e948c96b711e0b2383483a',
+      instance_id: '1691ed1b47506cad7d08834668691d88246f5b1f',
+    })
+    expect(info.key_provider_info).toContain('"name":"kms"')
     await agent.close()
   })
 })

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { DstackClient } from '@phala/dstack-sdk'
 import { secp256k1 } from '@noble/curves/secp256k1'
 import { describe, expect, it } from 'vitest'
@@ -9,6 +11,7 @@ import { startGuestAgent } from '#localnet/agent/server.ts'
 import { negativeNames } from '#localnet/tdx/negatives.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
 import { strictPolicy } from '#localnet/tdx/strictPolicy.ts'
+import { root } from '#tools/paths.ts'
 import { QuoteRefusedError } from '#verifier/appraisal/errors.ts'
 import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { refusalCodes, refusalRules } from '#verifier/appraisal/rules.ts'
@@ -94,6 +97,12 @@ describe('localnet/agent/negatives', () => {
     const onDstack = refusalCodes.filter((code) => refusalRules[code].stage === 'dstack')
     // The local agent writes MRCONFIGID of version 1, which has no document.
     expect(onDstack.filter((code) => !broken.has(code))).toEqual(['MrConfigDocumentInvalid'])
+  })
+
+  it('the page about the platform states how many cases there are', () => {
+    const page = readFileSync(join(root, 'docs/local-tdx-platform.md'), 'utf8')
+    expect(page).toContain(`${negativeNames.length} lies of the platform`)
+    expect(page).toContain(`${agentNegativeNames.length} of the guest`)
   })
 
   it('no name is taken twice between platform and agent', () => {

@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -119,6 +119,26 @@ describe('localnet/agent/server', () => {
     })
   })
 
+  it('a name that merely resolves to this machine is not answered', async () => {
+    const { port, hostname } = new URL(agent.endpoint)
+    const answered = (host: string) =>
+      new Promise<string>((resolve, reject) => {
+        get({ port, hostname, path: '/Version', headers: { host } }, (response) => {
+          let body = ''
+          response.on('data', (chunk: Buffer) => {
+            body += chunk.toString()
+          })
+          response.on('end', () => {
+            resolve(body)
+          })
+        }).on('error', reject)
+      })
+    expect(await answered('attacker.example:80')).toBe(
+      '{"error":"attacker.example is not a name of this machine"}',
+    )
+    expect(await answered(`localhost:${port}`)).toContain('0.5.11')
+  })
+
   it('answers are pure ASCII, whatever the compose file holds', async () => {
     const exotic = await startGuestAgent({ platform, composeFile: '{"name":"日本 ü 🌡"}' })
     const text = await (await fetch(`${exotic.endpoint}/Info`)).text()
@@ -231,13 +251,15 @@ describe('localnet/agent/server', () => {
     await liar.close()
   })
 
-  it('starts in under a second', async () => {
-    const started = performance.now()
+  it('platform and agent start on less than a second of processor time', async () => {
+    // Processor time: what the clock says depends on who else is running.
+    const before = process.cpuUsage()
     const fresh = await startGuestAgent({
       platform: createPlatform({ now, seed: 'fresh' }),
       composeFile: developmentCompose,
     })
-    expect(performance.now() - started).toBeLessThan(1_000)
+    const { user, system } = process.cpuUsage(before)
+    expect((user + system) / 1000).toBeLessThan(1_000)
     await fresh.close()
   })
 })
