@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {STATEMENT_VERSION, Statement} from "../proofs/Types.sol";
 import {TypedData} from "../proofs/TypedData.sol";
 import {IEnclaveRegistry} from "./IEnclaveRegistry.sol";
@@ -76,7 +77,7 @@ contract EnclaveRegistry is IEnclaveRegistry, AccessManaged {
         IMAGE_DELAY_SECONDS = imageDelaySeconds;
         _setAppraisal(Appraisal(uint16(1) << TCB_UP_TO_DATE, 0, false));
         for (uint256 i = 0; i < imageIds.length; ++i) {
-            _list(imageIds[i], uint48(block.timestamp));
+            _list(imageIds[i], SafeCast.toUint48(block.timestamp));
         }
     }
 
@@ -109,7 +110,7 @@ contract EnclaveRegistry is IEnclaveRegistry, AccessManaged {
 
     /// @inheritdoc IEnclaveRegistry
     function allowImage(bytes32 imageId) external restricted {
-        _list(imageId, uint48(block.timestamp + IMAGE_DELAY_SECONDS));
+        _list(imageId, SafeCast.toUint48(block.timestamp + IMAGE_DELAY_SECONDS));
     }
 
     /// @inheritdoc IEnclaveRegistry
@@ -187,13 +188,7 @@ contract EnclaveRegistry is IEnclaveRegistry, AccessManaged {
     function signerRecord(address signer)
         external
         view
-        returns (
-            bytes32 stream,
-            bytes32 imageId,
-            bytes16 ppid,
-            uint64 attestedAt,
-            bool isRevoked
-        )
+        returns (bytes32 stream, bytes32 imageId, bytes16 ppid, uint64 attestedAt, bool isRevoked)
     {
         Record storage record = _records[signer];
         attestedAt = record.attestedAt;
@@ -278,8 +273,7 @@ contract EnclaveRegistry is IEnclaveRegistry, AccessManaged {
             revert EnclaveRegistryCollateralExpired(validUntil, block.timestamp);
         }
         uint256 expiresAt = block.timestamp + MAX_KEY_LIFE_SECONDS;
-        // Both fit in 48 bits for the next eight million years.
-        return uint48(validUntil < expiresAt ? validUntil : expiresAt);
+        return SafeCast.toUint48(validUntil < expiresAt ? validUntil : expiresAt);
     }
 
     function _record(
@@ -301,7 +295,7 @@ contract EnclaveRegistry is IEnclaveRegistry, AccessManaged {
             }
         }
         record.ppid = claims.ppid;
-        record.attestedAt = uint48(block.timestamp);
+        record.attestedAt = SafeCast.toUint48(block.timestamp);
         record.expiresAt = expiresAt;
         record.image = image;
         emit EnclaveRegistered(signer, statement.stream, claims.imageId, expiresAt);

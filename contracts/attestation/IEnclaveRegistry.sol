@@ -185,9 +185,7 @@ interface IEnclaveRegistry {
     function signerRecord(address signer)
         external
         view
-        returns (
-            bytes32 stream, bytes32 imageId, bytes16 ppid, uint64 attestedAt, bool isRevoked
-        );
+        returns (bytes32 stream, bytes32 imageId, bytes16 ppid, uint64 attestedAt, bool isRevoked);
 
     /// @notice From when an image is allowed.
     /// @param imageId Measured image.

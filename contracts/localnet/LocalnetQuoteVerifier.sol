@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IQuoteVerifier} from "../attestation/IQuoteVerifier.sol";
 import {TCB_UP_TO_DATE} from "../attestation/TcbStatus.sol";
 
@@ -73,10 +74,11 @@ contract LocalnetQuoteVerifier is IQuoteVerifier {
             reportDataHigh: bytes32(body[520:552]),
             reportDataLow: bytes32(body[552:584]),
             imageId: _imageId(body),
+            // forge-lint: disable-next-line(unsafe-typecast) a name, not a commitment
             ppid: bytes16(keccak256(abi.encode(ATTESTATION_KEY_X, ATTESTATION_KEY_Y))),
             tcbStatus: TCB_UP_TO_DATE,
             evaluationNumber: 0,
-            validUntil: uint64(block.timestamp) + COLLATERAL_SECONDS
+            validUntil: SafeCast.toUint64(block.timestamp) + COLLATERAL_SECONDS
         });
     }
 
@@ -85,8 +87,7 @@ contract LocalnetQuoteVerifier is IQuoteVerifier {
         if (version != 4) revert LocalnetQuoteVerifierVersion(version);
         uint16 keyType = _littleEndian16(quote, 2);
         if (keyType != 2) revert LocalnetQuoteVerifierKeyType(keyType);
-        uint32 teeType =
-            uint32(_littleEndian16(quote, 4)) | uint32(_littleEndian16(quote, 6)) << 16;
+        uint32 teeType = uint32(_littleEndian16(quote, 4)) | uint32(_littleEndian16(quote, 6)) << 16;
         if (teeType != 0x81) revert LocalnetQuoteVerifierTeeType(teeType);
     }
 
@@ -109,7 +110,9 @@ contract LocalnetQuoteVerifier is IQuoteVerifier {
     /// @dev MRTD 136, MRCONFIGID 184, RTMR0 to RTMR2 328 to 472, tdAttributes 120, XFAM 128.
     function _imageId(bytes calldata body) private pure returns (bytes32) {
         return keccak256(
-            abi.encodePacked(body[136:184], body[328:472], body[184:232], body[120:128], body[128:136])
+            abi.encodePacked(
+                body[136:184], body[328:472], body[184:232], body[120:128], body[128:136]
+            )
         );
     }
 

@@ -2,10 +2,12 @@
 pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IEnclaveRegistry} from "../attestation/IEnclaveRegistry.sol";
 import {IProofRegistry} from "./IProofRegistry.sol";
 import {OrderedTree} from "./OrderedTree.sol";
 import {ReportLib} from "./ReportLib.sol";
+import {SealedRoot} from "./SealedRoot.sol";
 import {TypedData} from "./TypedData.sol";
 import {Batch, Inclusion, MultiInclusion, Report, RosterEntry} from "./Types.sol";
 
@@ -23,7 +25,7 @@ contract ProofRegistry is IProofRegistry {
         /// Unix seconds of the last commit.
         uint64 committedAt;
         bool isFrozen;
-        /// {_seal} of the last batches, at `sequence % RING`. A slot counts only while its sequence
+        /// {SealedRoot} of the last batches, at `sequence % RING`. A slot counts only while its sequence
         /// is within RING of the head; what is left out is cleared, so a stale root is never served.
         bytes32[64] ring;
     }
@@ -63,9 +65,7 @@ contract ProofRegistry is IProofRegistry {
         }
         bytes32 previousDigest = line.headDigest;
         if (batch.previous != previousDigest) {
-            revert ProofRegistryFork(
-                batch.stream, batch.sequence, previousDigest, batch.previous
-            );
+            revert ProofRegistryFork(batch.stream, batch.sequence, previousDigest, batch.previous);
         }
         _anchor(line, batch, signature);
     }
@@ -103,9 +103,7 @@ contract ProofRegistry is IProofRegistry {
         uint64 sequence = first.sequence;
         bytes32 firstDigest = first.digest();
         bytes32 secondDigest = second.digest();
-        if (
-            second.stream != stream || second.sequence != sequence || firstDigest == secondDigest
-        ) {
+        if (second.stream != stream || second.sequence != sequence || firstDigest == secondDigest) {
             revert ProofRegistryNoEquivocation(firstDigest, secondDigest);
         }
         address firstSigner = _onceRegisteredSigner(stream, firstDigest, firstSignature);
@@ -119,7 +117,7 @@ contract ProofRegistry is IProofRegistry {
         }
         _equivocations[stream] = Equivocation({
             sequence: sequence,
-            recordedAt: uint64(block.timestamp),
+            recordedAt: SafeCast.toUint64(block.timestamp),
             firstDigest: firstDigest,
             secondDigest: secondDigest,
             firstSigner: firstSigner,
@@ -149,10 +147,8 @@ contract ProofRegistry is IProofRegistry {
         if (sequence > last || last - sequence >= RING) {
             revert ProofRegistryNotAnchored(stream, sequence, last);
         }
-        bytes32 sealed_ = line.ring[sequence % RING];
-        count = uint32(uint256(sealed_));
+        (root, count) = SealedRoot.open(line.ring[sequence % RING]);
         if (count == 0) revert ProofRegistryNotAnchored(stream, sequence, last);
-        root = bytes28(sealed_);
     }
 
     /// @inheritdoc IProofRegistry
@@ -181,13 +177,17 @@ contract ProofRegistry is IProofRegistry {
         Batch calldata batch,
         bytes calldata signature
     ) external view returns (bytes32 leaf) {
-        if (_streams[batch.stream].isFrozen) revert ProofRegistryStreamFrozen(batch.stream);
+        if (_streams[batch.stream].isFrozen) {
+            revert ProofRegistryStreamFrozen(batch.stream);
+        }
         _checkSigner(batch.stream, batch.digest(), signature);
         _checkAge(batch.closedAtMs);
         leaf = TypedData.hash(report);
         bytes32 root = OrderedTree.rootFromPath(leaf, index, batch.reportCount, path);
         if (root != batch.reportRoot) {
-            revert ProofRegistryNotIncluded(leaf, bytes28(root), bytes28(batch.reportRoot));
+            revert ProofRegistryNotIncluded(
+                leaf, SealedRoot.front(root), SealedRoot.front(batch.reportRoot)
+            );
         }
     }
 
@@ -216,7 +216,9 @@ contract ProofRegistry is IProofRegistry {
         leaf = TypedData.hash(entry);
         bytes32 root = OrderedTree.rootFromPath(leaf, index, wanted.rosterCount, path);
         if (root != wanted.rosterRoot) {
-            revert ProofRegistryNotIncluded(leaf, bytes28(root), bytes28(wanted.rosterRoot));
+            revert ProofRegistryNotIncluded(
+                leaf, SealedRoot.front(root), SealedRoot.front(wanted.rosterRoot)
+            );
         }
     }
 
@@ -245,16 +247,9 @@ contract ProofRegistry is IProofRegistry {
         line.headDigest = digest;
         line.headSequence = batch.sequence;
         line.headClosedAtMs = batch.closedAtMs;
-        line.committedAt = uint64(block.timestamp);
-        line.ring[batch.sequence % RING] = _seal(batch.reportRoot, batch.reportCount);
+        line.committedAt = SafeCast.toUint64(block.timestamp);
+        line.ring[batch.sequence % RING] = SealedRoot.seal(batch.reportRoot, batch.reportCount);
         emit BatchCommitted(batch.stream, batch.sequence, digest, batch.reportRoot, signer);
-    }
-
-    /// @dev Root and count in one word, so that a commit writes one slot less: the first 28 bytes of
-    /// the root, then the count. To pass for another leaf, a path has to meet 224 given bits, which is
-    /// as far out of reach as 256; the count fixes the shape, so an index means what it says.
-    function _seal(bytes32 root, uint32 count) private pure returns (bytes32) {
-        return bytes32(bytes28(root)) | bytes32(uint256(count));
     }
 
     function _checkAge(uint64 closedAtMs) private view {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IProofRegistry} from "./IProofRegistry.sol";
 import {OrderedTree} from "./OrderedTree.sol";
+import {SealedRoot} from "./SealedRoot.sol";
 import {TypedData} from "./TypedData.sol";
 import {Inclusion, MultiInclusion, Report} from "./Types.sol";
 
@@ -26,8 +27,9 @@ library ReportLib {
     {
         leaf = TypedData.hash(report);
         (bytes28 root, uint32 count) = proofs.anchoredRoot(inclusion.stream, inclusion.sequence);
-        bytes28 computed =
-            bytes28(OrderedTree.rootFromPath(leaf, inclusion.index, count, inclusion.path));
+        bytes28 computed = SealedRoot.front(
+            OrderedTree.rootFromPath(leaf, inclusion.index, count, inclusion.path)
+        );
         if (computed != root) {
             revert IProofRegistry.ProofRegistryNotIncluded(leaf, computed, root);
         }
@@ -49,7 +51,7 @@ library ReportLib {
         for (uint256 i = 0; i < reports.length; ++i) {
             leaves[i] = nodes[i] = TypedData.hash(reports[i]);
         }
-        bytes28 computed = bytes28(
+        bytes28 computed = SealedRoot.front(
             OrderedTree.rootFromMultiproof(nodes, inclusion.indices, count, inclusion.proof)
         );
         if (computed != root) {

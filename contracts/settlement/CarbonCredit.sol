@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {ERC1155} from "@openzeppelin/contracts/token/ERC1155/ERC1155.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IProofRegistry} from "../proofs/IProofRegistry.sol";
 import {ReportLib} from "../proofs/ReportLib.sol";
 import {PPM, Report, TIER_REPLAY, VERDICT_PASS} from "../proofs/Types.sol";
@@ -109,8 +110,7 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
     {
         Issuance storage issuance = _existing(id);
         _burn(address(this), id, amount);
-        // Fits: the burn has shown that there was so much, and supplies fit.
-        issuance.cancelled += uint128(amount);
+        issuance.cancelled += SafeCast.toUint128(amount);
         emit BufferCancelled(id, amount, reason);
     }
 
@@ -129,16 +129,15 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
         Issuance storage issuance = _existing(id);
         _burn(account, id, amount);
         uint128 serialStart = issuance.serialStart + issuance.retired + issuance.cancelled;
-        // Fits: the burn has shown that there was so much, and supplies fit.
-        issuance.retired += uint128(amount);
+        issuance.retired += SafeCast.toUint128(amount);
         _retiredBalances[account][id] += amount;
         retirementId = ++_retirementCount;
         _retirements[retirementId] = Retirement({
             account: account,
             id: id,
-            amount: uint128(amount),
+            amount: SafeCast.toUint128(amount),
             serialStart: serialStart,
-            retiredAt: uint64(block.timestamp),
+            retiredAt: SafeCast.toUint64(block.timestamp),
             beneficiary: beneficiary,
             reason: reason
         });
@@ -158,8 +157,9 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
     /// @inheritdoc ICarbonCredit
     function isRetired(uint256 id) external view returns (bool) {
         Issuance storage issuance = _issuances[id];
-        return issuance.amount != 0
-            && uint256(issuance.retired) + issuance.cancelled == issuance.amount;
+        return
+            issuance.amount != 0
+                && uint256(issuance.retired) + issuance.cancelled == issuance.amount;
     }
 
     /// @inheritdoc ICarbonCredit
@@ -226,10 +226,7 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
     function retirementUri(uint256 retirementId) external view returns (string memory) {
         Retirement memory retirement = _retirements[retirementId];
         return METADATA.retirement(
-            retirementId,
-            retirement,
-            _existing(retirement.id),
-            _projects[retirement.id >> 128]
+            retirementId, retirement, _existing(retirement.id), _projects[retirement.id >> 128]
         );
     }
 
@@ -265,7 +262,7 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
         }
         _settledLeaves[agreementId][leaf] = true;
         _periods[report.subject].take(report.periodStartMs, report.periodEndMs);
-        uint256 units = _earn(ledger, uint256(int256(report.valueMicro)));
+        uint256 units = _earn(ledger, SafeCast.toUint256(report.valueMicro));
         emit ReportSettled(agreementId, leaf, ledger.beneficiary, units);
         _issueByYear(agreementId, ledger, report, leaf, stream, units);
     }
@@ -291,8 +288,7 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
         uint256 earned = valueMicro * ledger.creditsNumerator + ledger.remainder;
         units = earned / denominator;
         if (units > type(uint128).max - ledger.issued) revert CarbonCreditAmountTooLarge(units);
-        // Fits: a remainder is smaller than its divisor.
-        ledger.remainder = uint64(earned % denominator);
+        ledger.remainder = SafeCast.toUint64(earned % denominator);
     }
 
     /// @dev One issuance for each calendar year (UTC) that the period touches, in proportion to time;
@@ -321,14 +317,14 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
                     Issuance({
                         leaf: leaf,
                         stream: stream,
-                        blockNumber: uint64(block.number),
-                        amount: uint128(share),
+                        blockNumber: SafeCast.toUint64(block.number),
+                        amount: SafeCast.toUint128(share),
                         serialStart: 0,
                         retired: 0,
                         cancelled: 0,
-                        periodStartMs: uint64(startMs),
-                        periodEndMs: uint64(endMs),
-                        vintage: uint16(year),
+                        periodStartMs: SafeCast.toUint64(startMs),
+                        periodEndMs: SafeCast.toUint64(endMs),
+                        vintage: SafeCast.toUint16(year),
                         adjustment: Adjustment.NONE,
                         isConfirmed: false
                     })
@@ -348,12 +344,7 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
         ledger.issued += issuance.amount;
         _issuances[id] = issuance;
         emit CreditsIssued(
-            id,
-            projectId,
-            issuance.leaf,
-            issuance.amount,
-            issuance.vintage,
-            issuance.serialStart
+            id, projectId, issuance.leaf, issuance.amount, issuance.vintage, issuance.serialStart
         );
         // Rounded up: the buffer never holds less than its part.
         uint256 buffer = Math.ceilDiv(uint256(issuance.amount) * ledger.bufferPpm, PPM);

@@ -22,8 +22,7 @@ contract CarbonMetadata {
         ICarbonCredit.Issuance memory issued,
         ICarbonCredit.Project memory project
     ) external view returns (string memory) {
-        string memory json =
-            string.concat("{", _project(project), ",", _issuance(id, issued), "}");
+        string memory json = string.concat("{", _project(project), ",", _issuance(id, issued), "}");
         return string.concat(_PREFIX, Base64.encode(bytes(json)));
     }
 
@@ -39,24 +38,24 @@ contract CarbonMetadata {
         ICarbonCredit.Project memory project
     ) external view returns (string memory) {
         string memory json = string.concat(
-                '{"certificate":"',
-                retirementId.toString(),
-                '","account":"',
-                Strings.toChecksumHexString(retired.account),
-                '","beneficiary":"',
-                Strings.escapeJSON(retired.beneficiary),
-                '","reason":"',
-                Strings.escapeJSON(retired.reason),
-                '","retired_at":',
-                uint256(retired.retiredAt).toString(),
-                ',"amount":"',
-                uint256(retired.amount).toString(),
-                _serials(project, issued, retired.serialStart, retired.amount),
-                '","of":{',
-                _project(project),
-                ",",
-                _issuance(retired.id, issued),
-                "}}"
+            '{"certificate":"',
+            retirementId.toString(),
+            '","account":"',
+            Strings.toChecksumHexString(retired.account),
+            '","beneficiary":"',
+            Strings.escapeJSON(retired.beneficiary),
+            '","reason":"',
+            Strings.escapeJSON(retired.reason),
+            '","retired_at":',
+            uint256(retired.retiredAt).toString(),
+            ',"amount":"',
+            uint256(retired.amount).toString(),
+            _serials(project, issued, retired.serialStart, retired.amount),
+            '","of":{',
+            _project(project),
+            ",",
+            _issuance(retired.id, issued),
+            "}}"
         );
         return string.concat(_PREFIX, Base64.encode(bytes(json)));
     }
@@ -138,11 +137,7 @@ contract CarbonMetadata {
         );
     }
 
-    function _adjustment(ICarbonCredit.Adjustment adjustment)
-        private
-        pure
-        returns (string memory)
-    {
+    function _adjustment(ICarbonCredit.Adjustment adjustment) private pure returns (string memory) {
         if (adjustment == ICarbonCredit.Adjustment.NONE) return "none";
         if (adjustment == ICarbonCredit.Adjustment.AUTHORISED) return "authorised";
         return "applied";

@@ -7,9 +7,8 @@ import {ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.so
 import {IERC4626} from "@openzeppelin/contracts/interfaces/IERC4626.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {
-    ReentrancyGuardTransient
-} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ExactTransfer} from "./ExactTransfer.sol";
 import {ICoverPool} from "./ICoverPool.sol";
 
@@ -58,8 +57,7 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
     function giveNotice(uint256 shares) external nonReentrant {
         Notice storage notice = _notices[msg.sender];
         uint256 total = notice.shares + shares;
-        if (total > type(uint192).max) revert CoverPoolAmountTooLarge(total);
-        notice.shares = uint192(total);
+        notice.shares = SafeCast.toUint192(total);
         notice.maturesAt = uint64(block.timestamp) + NOTICE_SECONDS;
         emit NoticeGiven(msg.sender, shares, notice.maturesAt);
         _transfer(msg.sender, address(this), shares);
@@ -78,8 +76,7 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
     function lock(uint256 amount, uint256 premium) external onlyCover {
         uint256 free = freeAssets();
         if (amount > free) revert CoverPoolCapacityExceeded(amount, free);
-        // Fits: it is no more than `free`, which is part of a uint128.
-        _ledger.locked += uint128(amount);
+        _ledger.locked += SafeCast.toUint128(amount);
         unearnedPremiums += premium;
         emit CapitalLocked(amount, premium);
     }
@@ -88,8 +85,8 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
     function pay(address to, uint256 amount) external onlyCover {
         Ledger memory ledger = _ledger;
         if (amount > ledger.locked) revert CoverPoolCapacityExceeded(amount, ledger.locked);
-        // Fits: `locked` never exceeds `assets`, and `amount` does not exceed `locked`.
-        _ledger = Ledger(ledger.assets - uint128(amount), ledger.locked - uint128(amount));
+        uint128 paid = SafeCast.toUint128(amount);
+        _ledger = Ledger(ledger.assets - paid, ledger.locked - paid);
         emit CapitalPaid(to, amount);
         IERC20(asset()).safeTransfer(to, amount);
     }
@@ -99,9 +96,9 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
         Ledger memory ledger = _ledger;
         if (amount > ledger.locked) revert CoverPoolCapacityExceeded(amount, ledger.locked);
         unearnedPremiums -= premium;
-        uint256 assets = uint256(ledger.assets) + premium;
-        if (assets > type(uint128).max) revert CoverPoolAmountTooLarge(assets);
-        _ledger = Ledger(uint128(assets), ledger.locked - uint128(amount));
+        _ledger = Ledger(
+            ledger.assets + SafeCast.toUint128(premium), ledger.locked - SafeCast.toUint128(amount)
+        );
         emit CapitalReleased(amount, premium);
     }
 
@@ -153,8 +150,7 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
         override
         nonReentrant
     {
-        // Fits: `maxDeposit` and `maxMint` bound it.
-        _ledger.assets += uint128(assets);
+        _ledger.assets += SafeCast.toUint128(assets);
         ExactTransfer.pull(IERC20(asset()), caller, assets);
         _mint(receiver, shares);
         emit Deposit(caller, receiver, assets, shares);
@@ -169,8 +165,8 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
         uint256 shares
     ) internal override nonReentrant {
         if (caller != owner) _spendAllowance(owner, caller, shares);
-        _notices[owner].shares -= uint192(shares);
-        _ledger.assets -= uint128(assets);
+        _notices[owner].shares -= SafeCast.toUint192(shares);
+        _ledger.assets -= SafeCast.toUint128(assets);
         _burn(address(this), shares);
         emit Withdraw(caller, receiver, owner, assets, shares);
         IERC20(asset()).safeTransfer(receiver, assets);

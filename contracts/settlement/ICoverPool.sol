@@ -32,8 +32,6 @@ interface ICoverPool is IERC4626 {
     error CoverPoolCapacityExceeded(uint256 wanted, uint256 free);
     /// @notice The holder has given no such notice.
     error CoverPoolNoNotice(address holder);
-    /// @notice An amount does not fit.
-    error CoverPoolAmountTooLarge(uint256 amount);
 
     /// @notice Gives notice for shares; they are in custody until redeemed or taken back. A second
     /// notice starts the period anew for all of them.

@@ -129,9 +129,7 @@ interface IParametricCover {
     /// @notice The policy has lapsed.
     error ParametricCoverPolicyClosed(uint256 policyId);
     /// @notice The report's period is not one of the policy's windows.
-    error ParametricCoverOutsideWindows(
-        uint256 policyId, uint64 periodStartMs, uint64 periodEndMs
-    );
+    error ParametricCoverOutsideWindows(uint256 policyId, uint64 periodStartMs, uint64 periodEndMs);
     /// @notice The report triggers nothing.
     error ParametricCoverNotTriggered(uint256 policyId, uint8 verdict, int128 valueMicro);
     /// @notice The policy's sum insured is used up.

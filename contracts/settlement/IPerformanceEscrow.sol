@@ -133,7 +133,13 @@ interface IPerformanceEscrow {
     function agreement(uint256 agreementId)
         external
         view
-        returns (address payer, address payee, address token, uint16 trancheCount, uint16 closedCount);
+        returns (
+            address payer,
+            address payee,
+            address token,
+            uint16 trancheCount,
+            uint16 closedCount
+        );
 
     /// @notice The tranches of an agreement.
     /// @param agreementId The agreement.

@@ -7,14 +7,9 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IProofRegistry} from "../proofs/IProofRegistry.sol";
-import {
-    PPM,
-    Report,
-    TIER_REPLAY,
-    VERDICT_FAIL,
-    VERDICT_INCONCLUSIVE
-} from "../proofs/Types.sol";
+import {PPM, Report, TIER_REPLAY, VERDICT_FAIL, VERDICT_INCONCLUSIVE} from "../proofs/Types.sol";
 import {CoverPool} from "./CoverPool.sol";
 import {ExactTransfer} from "./ExactTransfer.sol";
 import {ICoverPool} from "./ICoverPool.sol";
@@ -115,7 +110,7 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
 
     /// @inheritdoc IParametricCover
     function setExposureCap(bytes32 peril, bytes32 region, uint256 cap) external restricted {
-        _exposures[peril][region].cap = uint128(Math.min(cap, type(uint128).max));
+        _exposures[peril][region].cap = SafeCast.toUint128(cap);
         emit ExposureCapSet(peril, region, cap);
     }
 
@@ -151,12 +146,12 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
             windowMs: sold.windowMs,
             claimSeconds: sold.claimSeconds,
             windowCount: purchase.windowCount,
-            productId: uint32(purchase.productId),
+            productId: SafeCast.toUint32(purchase.productId),
             isClosed: false,
             remaining: purchase.sumInsured,
             windowLimit: purchase.windowLimit,
             sumInsured: purchase.sumInsured,
-            premium: uint128(premium),
+            premium: SafeCast.toUint128(premium),
             subject: purchase.subject
         });
         emit PolicySold(
@@ -277,21 +272,19 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
         }
         address holder = ownerOf(agreementId);
         _leaves[agreementId][window] = leaf;
-        // Fits: the payout is no more than what remains.
-        held.remaining = remaining - uint128(payout);
-        _exposures[sold.peril][sold.region].promised -= uint128(payout);
+        held.remaining = remaining - SafeCast.toUint128(payout);
+        _exposures[sold.peril][sold.region].promised -= SafeCast.toUint128(payout);
         emit ReportSettled(agreementId, leaf, holder, payout);
         POOL.pay(holder, payout);
     }
 
     /// @dev A measured FAIL pays by the curve. A dark window pays what the silence clause says, on the
     /// enclave's own statement that it did not see enough; anything else inconclusive pays nothing.
-    function _share(
-        uint256 policyId,
-        Product storage sold,
-        Report calldata report,
-        bytes32 leaf
-    ) private view returns (uint256) {
+    function _share(uint256 policyId, Product storage sold, Report calldata report, bytes32 leaf)
+        private
+        view
+        returns (uint256)
+    {
         if (
             report.verdict == VERDICT_INCONCLUSIVE && sold.silencePpm != 0
                 && report.coveragePpm <= sold.silenceCoveragePpm
@@ -339,10 +332,7 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
         uint256 durationMs = uint256(sold.windowMs) * purchase.windowCount;
         // Rounded up: the smallest cover costs something.
         return Math.mulDiv(
-            uint256(purchase.sumInsured) * ratePpm,
-            durationMs,
-            PPM * _YEAR_MS,
-            Math.Rounding.Ceil
+            uint256(purchase.sumInsured) * ratePpm, durationMs, PPM * _YEAR_MS, Math.Rounding.Ceil
         );
     }
 
@@ -394,8 +384,7 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
         if (promised > exposed.cap) {
             revert ParametricCoverExposureExceeded(peril, region, promised, exposed.cap);
         }
-        // Fits: the cap does.
-        exposed.promised = uint128(promised);
+        exposed.promised = SafeCast.toUint128(promised);
     }
 
     function _open(uint256 policyId) private view returns (Policy storage held) {

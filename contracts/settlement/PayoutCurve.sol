@@ -57,7 +57,9 @@ library PayoutCurveLib {
             revert PayoutCurveShareOutOfRange(curve.minimumPpm, curve.maximumPpm);
         }
         bool isStepped = curve.shape == CurveShape.STEPPED;
-        if (isStepped ? curve.steps.length == 0 || curve.steps.length > MAX_STEPS : curve.steps.length != 0) {
+        if (isStepped
+                ? curve.steps.length == 0 || curve.steps.length > MAX_STEPS
+                : curve.steps.length != 0) {
             revert PayoutCurveStepCount(curve.steps.length);
         }
         if (curve.shape == CurveShape.FLAT) return;
@@ -72,7 +74,9 @@ library PayoutCurveLib {
                 : step.valueMicro != curve.steps[i - 1].valueMicro
                     && _isAtOrPast(step.valueMicro, curve.steps[i - 1].valueMicro, isShortfall)
                     && step.sharePpm >= curve.steps[i - 1].sharePpm;
-            if (!isInOrder || step.sharePpm > curve.maximumPpm) revert PayoutCurveStepOutOfOrder(i);
+            if (!isInOrder || step.sharePpm > curve.maximumPpm) {
+                revert PayoutCurveStepOutOfOrder(i);
+            }
         }
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IProofRegistry} from "../proofs/IProofRegistry.sol";
 import {PPM, Report, TIER_REPLAY, VERDICT_PASS} from "../proofs/Types.sol";
 import {ExactTransfer} from "./ExactTransfer.sol";
@@ -70,7 +71,7 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         made.weakestTier = terms.weakestTier;
         made.isInOrder = terms.isInOrder;
         made.token = terms.token;
-        made.trancheCount = uint16(terms.tranches.length);
+        made.trancheCount = SafeCast.toUint16(terms.tranches.length);
         made.payer = msg.sender;
         made.report = terms.report;
         made.penalty.store(terms.penalty);
@@ -103,7 +104,13 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
     function agreement(uint256 agreementId)
         external
         view
-        returns (address payer, address payee, address token, uint16 trancheCount, uint16 closedCount)
+        returns (
+            address payer,
+            address payee,
+            address token,
+            uint16 trancheCount,
+            uint16 closedCount
+        )
     {
         Agreement storage made = _existing(agreementId);
         return (made.payer, made.payee, address(made.token), made.trancheCount, made.closedCount);
@@ -212,7 +219,11 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
             total += tranche.amount;
             made.periodStarts.push(tranche.periodStartMs);
             _tranches[agreementId][tranche.periodStartMs] = Tranche(
-                tranche.periodEndMs, tranche.amount, uint16(i), TrancheState.OPEN, _UNSETTLED
+                tranche.periodEndMs,
+                tranche.amount,
+                SafeCast.toUint16(i),
+                TrancheState.OPEN,
+                _UNSETTLED
             );
         }
     }
@@ -223,9 +234,9 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         }
         uint256 count = terms.tranches.length;
         if (count == 0 || count > _MAX_TRANCHES) revert PerformanceEscrowTrancheCount(count);
-        if (
-            terms.report.stream == 0 || terms.report.subject == 0 || terms.report.policyId == 0
-        ) revert PerformanceEscrowTermsMissing();
+        if (terms.report.stream == 0 || terms.report.subject == 0 || terms.report.policyId == 0) {
+            revert PerformanceEscrowTermsMissing();
+        }
         // Nothing settles on a replay: the weakest tier an agreement can accept is a gateway's.
         if (
             terms.minCoveragePpm > PPM || terms.weakestTier == 0 || terms.weakestTier >= TIER_REPLAY

@@ -2,9 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ERC165} from "@openzeppelin/contracts/utils/introspection/ERC165.sol";
-import {
-    ReentrancyGuardTransient
-} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IProofRegistry} from "../proofs/IProofRegistry.sol";
 import {ReportLib} from "../proofs/ReportLib.sol";
 import {Inclusion, MultiInclusion, Report, VERDICT_INCONCLUSIVE} from "../proofs/Types.sol";
@@ -86,20 +84,17 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
     /// @param report A report whose inclusion has been proved.
     /// @param leaf Its leaf.
     /// @param stream Stream of the batch that holds it.
-    function settleProven(
-        uint256 agreementId,
-        Report calldata report,
-        bytes32 leaf,
-        bytes32 stream
-    ) external {
+    function settleProven(uint256 agreementId, Report calldata report, bytes32 leaf, bytes32 stream)
+        external
+    {
         if (msg.sender != address(this)) revert ReportConsumerNotSelf(msg.sender);
         _settle(agreementId, report, leaf, stream);
     }
 
     /// @inheritdoc ERC165
     function supportsInterface(bytes4 interfaceId) public view virtual override returns (bool) {
-        return interfaceId == type(IReportConsumer).interfaceId
-            || super.supportsInterface(interfaceId);
+        return
+            interfaceId == type(IReportConsumer).interfaceId || super.supportsInterface(interfaceId);
     }
 
     /// @dev Settles an agreement on a report that is proved to be in an anchored batch. Checks what
@@ -121,7 +116,9 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
         uint8 weakestTier,
         uint32 minCoveragePpm
     ) internal pure {
-        if (report.verdict == VERDICT_INCONCLUSIVE) revert ReportConsumerInconclusive(leaf);
+        if (report.verdict == VERDICT_INCONCLUSIVE) {
+            revert ReportConsumerInconclusive(leaf);
+        }
         if (report.tier > weakestTier) {
             revert ReportConsumerTierTooWeak(weakestTier, report.tier);
         }

@@ -35,10 +35,7 @@ library ReportTermsLib {
     }
 
     /// @notice Reverts with the first of the terms that a report does not meet.
-    function check(ReportTerms memory terms, Report calldata report, bytes32 stream)
-        internal
-        pure
-    {
+    function check(ReportTerms memory terms, Report calldata report, bytes32 stream) internal pure {
         if (terms.stream != stream) revert ReportTermsStreamMismatch(terms.stream, stream);
         if (terms.subject != report.subject) {
             revert ReportTermsSubjectMismatch(terms.subject, report.subject);
