@@ -56,7 +56,9 @@ export function applyPolicy(policy: QuotePolicy, input: PolicyInput): string | u
   }
   expectPlatform(policy, bareHex(input.platform.ppid), about)
   const image =
-    quote.tee === 'TDX' ? approvedImage(policy, quote.body, about) : approvedEnclave(policy, quote)
+    quote.tee === 'TDX'
+      ? approvedImage(policy, quote.body, about)
+      : approvedEnclave(policy, quote, about)
   if (
     input.expectedReportData !== undefined &&
     !equalBytes(quote.body.reportData, input.expectedReportData)
@@ -218,7 +220,11 @@ function approvedImage(
   })
 }
 
-function approvedEnclave(policy: QuotePolicy, quote: Quote): string | undefined {
+function approvedEnclave(
+  policy: QuotePolicy,
+  quote: Quote,
+  about: RefusalDetails,
+): string | undefined {
   if (policy.enclaves === 'any' || quote.tee !== 'SGX') return undefined
   const { body } = quote
   const mrEnclave = toHex(body.mrEnclave)
@@ -232,6 +238,7 @@ function approvedEnclave(policy: QuotePolicy, quote: Quote): string | undefined 
   )
   if (match !== undefined) return match.name
   throw refusal('EnclaveNotAllowed', 'The enclave is not on the allow list.', {
+    ...about,
     metaMessages: [
       `MRENCLAVE: ${mrEnclave}`,
       `MRSIGNER: ${mrSigner}`,

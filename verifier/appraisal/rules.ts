@@ -7,8 +7,8 @@
  * is a bounded comparison over fixed fields, one pass over a bounded list, or one P-256 verification,
  * so that a contract can carry it out.
  *
- * `where`: `both`, or `offchain` where a contract is never given the input (it takes the PCK leaf
- * without its chain, a quote without padding, the block's time as clock).
+ * `where`: `both`, or `offchain` where a contract is never given the input (it takes TDX
+ * quotes only, without padding, the PCK leaf without its chain, and the block's time as clock).
  */
 export const refusalRules = {
   // --- what the caller hands in -----------------------------------------------------------------
@@ -102,7 +102,7 @@ export const refusalRules = {
   QeDebug: { id: 264, stage: 'genuineness', where: 'both' },
 
   // --- quote: what Intel says of this platform --------------------------------------------------
-  EnclaveDebug: { id: 270, stage: 'tcb', where: 'both' },
+  EnclaveDebug: { id: 270, stage: 'tcb', where: 'offchain' },
   TdDebug: { id: 271, stage: 'tcb', where: 'both' },
   TdAttributesReserved: { id: 272, stage: 'tcb', where: 'both' },
   TdSeptVeDisableClear: { id: 273, stage: 'tcb', where: 'both' },
@@ -115,7 +115,7 @@ export const refusalRules = {
   TcbRevoked: { id: 293, stage: 'tcb', where: 'both' },
 
   // --- appraisal policy -------------------------------------------------------------------------
-  TeeNotAllowed: { id: 300, stage: 'policy', where: 'both' },
+  TeeNotAllowed: { id: 300, stage: 'policy', where: 'offchain' },
   EvaluationNumberBelowFloor: { id: 301, stage: 'policy', where: 'both' },
   QeEvaluationNumberBelowFloor: { id: 302, stage: 'policy', where: 'both' },
   CollateralTooOld: { id: 303, stage: 'policy', where: 'both' },
@@ -129,7 +129,7 @@ export const refusalRules = {
   MeasurementZero: { id: 330, stage: 'policy', where: 'both' },
   MrConfigIdUnknown: { id: 331, stage: 'policy', where: 'both' },
   ImageNotAllowed: { id: 332, stage: 'policy', where: 'both' },
-  EnclaveNotAllowed: { id: 333, stage: 'policy', where: 'both' },
+  EnclaveNotAllowed: { id: 333, stage: 'policy', where: 'offchain' },
   ReportDataMismatch: { id: 340, stage: 'policy', where: 'both' },
 
   // --- dstack: event log ------------------------------------------------------------------------

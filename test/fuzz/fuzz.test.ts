@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { cborFuzzer } from './cbor.ts'
+import { runFuzzer } from './harness.ts'
+import { coseKeyFuzzer, sign1Fuzzer } from './keys.ts'
+import { sequenceFuzzer, signedPackFuzzer, tamperedPackFuzzer } from './pack.ts'
+import { senmlFuzzer } from './senml.ts'
+import { csvFuzzer, jsonFuzzer, jwsFuzzer, senmlJsonFuzzer, signedJsonFuzzer } from './texts.ts'
+
+describe('a short run of every fuzzer', () => {
+  it.each([
+    cborFuzzer,
+    senmlFuzzer,
+    tamperedPackFuzzer,
+    signedPackFuzzer,
+    sequenceFuzzer,
+    coseKeyFuzzer,
+    sign1Fuzzer,
+    jsonFuzzer,
+    senmlJsonFuzzer,
+    csvFuzzer,
+    signedJsonFuzzer,
+    jwsFuzzer,
+  ])('$name breaks no law, and some of what it makes is accepted', (fuzzer) => {
+    const { tried, accepted } = runFuzzer(fuzzer, { inputs: 1500, seed: 1 })
+    expect(tried).toBe(1500)
+    expect(accepted).toBeGreaterThan(0)
+    expect(accepted).toBeLessThan(tried)
+  })
+})
