@@ -1,4 +1,4 @@
-import { existsSync, unlinkSync } from 'node:fs'
+import { lstatSync, unlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createConnection } from 'node:net'
@@ -300,7 +300,14 @@ function close(server: Server): Promise<void> {
 
 /** A socket file that nobody answers on is left over from a killed process. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (!existsSync(path)) return
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return
+  if (!found.isSocket()) {
+    throw new AgentConfigurationError(`${path} is a file of another kind.`, {
+      field: 'socketPath',
+      remedy: 'Choose a path that is free: only a socket that was left behind is replaced.',
+    })
+  }
   const isAlive = await new Promise<boolean>((resolve) => {
     const probe = createConnection({ path })
     probe.once('connect', () => {

@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -193,11 +194,23 @@ describe('localnet/agent/server', () => {
     )
     await first.close()
     const stalePath = join(folder, 'stale.sock')
-    writeFileSync(stalePath, '')
+    // A process that is killed leaves its socket behind.
+    const dying = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
+    spawnSync(process.execPath, ['-e', dying, stalePath])
+    expect(existsSync(stalePath)).toBe(true)
     const second = await startGuestAgent({ platform, composeFile: '{}', socketPath: stalePath })
     expect(second.endpoint).toBe(stalePath)
     await second.close()
     expect(existsSync(stalePath)).toBe(false)
+  })
+
+  it('a file that is no socket is left alone', async () => {
+    const socketPath = join(folder, 'letter.txt')
+    writeFileSync(socketPath, 'dear reader')
+    await expect(startGuestAgent({ platform, composeFile: '{}', socketPath })).rejects.toThrow(
+      'letter.txt is a file of another kind.',
+    )
+    expect(readFileSync(socketPath, 'utf8')).toBe('dear reader')
   })
 
   it('a failed start leaves nothing listening', async () => {
