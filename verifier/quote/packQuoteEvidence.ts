@@ -9,7 +9,7 @@ const evidenceForm = { certificate: 0, facts: 1 } as const
 const latin1 = new TextDecoder('latin1')
 
 /**
- * A TDX quote as the contracts take it: signed part, size of the authentication data, signature,
+ * A TDX quote as the contracts take it: signed part, size of all that follows, signature,
  * attestation key, QE report with its signature and authentication data, and the PCK certificate in
  * DER. What is left out (padding, PEM, the upper certificates, inner length fields) is two thirds of a
  * quote, and nothing that a contract could not know better.

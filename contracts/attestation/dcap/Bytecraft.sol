@@ -3,32 +3,58 @@ pragma solidity 0.8.37;
 
 /// @title Bytecraft
 /// @notice The few operations on raw bytes and on times that DER, Intel's JSON and quotes share.
-/// @dev All assembly of this folder stands here. It exists because a certificate is some two hundred
-/// elements and Solidity's slices cost five times a plain load (measured in docs/onchain-attestation.md).
+/// @dev The assembly of this folder stands here and in {Der-read}. A certificate is a hundred and fifty
+/// elements and TCB info two hundred fields: with Solidity's slices they cost three to six times as
+/// much (figures in docs/onchain-attestation.md).
+///
+/// A position is an absolute offset into calldata, so that one number says where a reader stands.
+/// Calldata reads as zero behind its end, but behind one argument may stand another: a reader must not
+/// use what it found beyond its own end.
 library Bytecraft {
-    /// @dev What {digits} answers for characters that are not digits: no field of a time is as large.
-    uint256 internal constant NOT_A_NUMBER = type(uint256).max;
-
-    /// @notice The 32 bytes from `at` on.
-    /// @dev Calldata reads as zero behind its end, but behind the end of `data` may stand another
-    /// argument: callers use only the bytes that they know to lie inside `data`.
-    function wordAt(bytes calldata data, uint256 at) internal pure returns (bytes32 word) {
+    /// @notice The position at which an argument begins.
+    function position(bytes calldata data) internal pure returns (uint256 at) {
         assembly ("memory-safe") {
-            word := calldataload(add(data.offset, at))
+            at := data.offset
         }
     }
 
-    /// @notice The byte at `at`, under the same condition as {wordAt}.
-    function byteAt(bytes calldata data, uint256 at) internal pure returns (uint256 value) {
+    /// @notice The bytes between two positions.
+    function slice(uint256 start, uint256 end) internal pure returns (bytes calldata data) {
         assembly ("memory-safe") {
-            value := byte(0, calldataload(add(data.offset, at)))
+            data.offset := start
+            data.length := sub(end, start)
         }
+    }
+
+    /// @notice The 32 bytes from a position on.
+    function word(uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := calldataload(at)
+        }
+    }
+
+    /// @notice The byte at a position.
+    function octet(uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := byte(0, calldataload(at))
+        }
+    }
+
+    /// @notice Little-endian 16-bit integer at a position.
+    function uint16At(uint256 at) internal pure returns (uint256) {
+        uint256 value = word(at);
+        return ((value >> 240) & 0xff) << 8 | (value >> 248);
+    }
+
+    /// @notice Little-endian 32-bit integer at a position.
+    function uint32At(uint256 at) internal pure returns (uint256) {
+        return uint16At(at) | uint16At(at + 2) << 16;
     }
 
     /// @notice The 32 bytes of `data` from `at` on; callers use only those inside `data`.
-    function wordIn(bytes memory data, uint256 at) internal pure returns (bytes32 word) {
+    function wordIn(bytes memory data, uint256 at) internal pure returns (bytes32 value) {
         assembly ("memory-safe") {
-            word := mload(add(add(data, 0x20), at))
+            value := mload(add(add(data, 0x20), at))
         }
     }
 
@@ -37,11 +63,10 @@ library Bytecraft {
         return uint256(wordIn(data, at)) >> 96;
     }
 
-    /// @notice Writes a serial number as the 20 bytes of entry `index`; a whole word must fit there.
-    function putSerial(bytes memory serials, uint256 index, uint256 serial) internal pure {
+    /// @notice Writes a word at `at`; all 32 bytes must lie inside `data`.
+    function put(bytes memory data, uint256 at, bytes32 value) internal pure {
         assembly ("memory-safe") {
-            // 96 = 256 - 8 * 20
-            mstore(add(add(serials, 0x20), mul(index, 20)), shl(96, serial))
+            mstore(add(add(data, 0x20), at), value)
         }
     }
 
@@ -61,76 +86,51 @@ library Bytecraft {
         }
     }
 
-    /// @notice Keccak-256 of a part of calldata.
-    function keccak(
-        bytes calldata data,
-        uint256 start,
-        uint256 end
-    ) internal pure returns (bytes32) {
-        return keccak256(data[start:end]);
-    }
-
-    /// @notice Little-endian 16-bit integer.
-    function uint16At(bytes calldata data, uint256 at) internal pure returns (uint256) {
-        uint256 word = uint256(wordAt(data, at));
-        return ((word >> 240) & 0xff) << 8 | (word >> 248);
-    }
-
-    /// @notice Little-endian 32-bit integer.
-    function uint32At(bytes calldata data, uint256 at) internal pure returns (uint256) {
-        uint256 word = uint256(wordAt(data, at));
-        return
-            ((word >> 224) & 0xff) << 24 | ((word >> 232) & 0xff) << 16
-                | ((word >> 240) & 0xff) << 8 | (word >> 248);
-    }
-
-    /// @notice Decimal value of `count` characters of a word, or {NOT_A_NUMBER}.
-    /// @param start Index of the first character, 0 being the most significant byte.
-    function digits(
-        uint256 text,
-        uint256 start,
-        uint256 count
-    ) internal pure returns (uint256 value) {
-        unchecked {
-            // At most 32 decimal digits, which is below 2^107.
-            for (uint256 index = start; index < start + count; ++index) {
-                uint256 digit = ((text >> (248 - 8 * index)) & 0xff) - 0x30;
-                if (digit > 9) return NOT_A_NUMBER;
-                value = value * 10 + digit;
-            }
-        }
-    }
-
     /// @notice Whole seconds since 1970-01-01T00:00:00Z of a UTC civil time.
-    /// @return exists Whether the fields name a second; leap seconds do not count as one.
+    /// @param text YYYYMMDDHHMMSS in its 14 most significant bytes.
+    /// @return exists Whether these are digits that name a second; leap seconds do not count as one.
     /// @return unixSeconds Zero for what lies before 1970.
-    function civilTime(
-        uint256 year,
-        uint256 month,
-        uint256 day,
-        uint256 hour,
-        uint256 minute,
-        uint256 second
-    ) internal pure returns (bool exists, uint40 unixSeconds) {
-        if (year > 9999 || month == 0 || month > 12 || day == 0) return (false, 0);
-        if (hour > 23 || minute > 59 || second > 59) return (false, 0);
-        if (day > _monthLength(year, month)) return (false, 0);
-        if (year < 1970) return (true, 0);
+    function civilTime(uint256 text) internal pure returns (bool exists, uint40 unixSeconds) {
         unchecked {
+            // 144 = 256 - 8 * 14. A digit is 0x30 to 0x39: upper half 3, and still 3 after adding 6.
+            uint256 characters = text >> 144;
+            uint256 upper = _LANES_14 * 0xf0;
+            uint256 threes = _LANES_14 * 0x30;
+            if (characters & upper != threes) return (false, 0);
+            if ((characters + _LANES_14 * 0x06) & upper != threes) return (false, 0);
+            // Seven pairs of digits in lanes of 16 bits; 99 does not leave a lane.
+            uint256 tens = (characters >> 8) & (_LANES_7 * 0x0f);
+            uint256 pairs = tens * 10 + (characters & (_LANES_7 * 0x0f));
+            uint256 year = (pairs >> 96) * 100 + ((pairs >> 80) & 0xff);
+            uint256 month = (pairs >> 64) & 0xff;
+            uint256 day = (pairs >> 48) & 0xff;
+            uint256 hour = (pairs >> 32) & 0xff;
+            uint256 minute = (pairs >> 16) & 0xff;
+            uint256 second = pairs & 0xff;
+            if (month == 0 || month > 12 || day == 0 || day > _monthLength(year, month)) {
+                return (false, 0);
+            }
+            if (hour > 23 || minute > 59 || second > 59) return (false, 0);
+            if (year < 1970) return (true, 0);
             // Days from civil, with the year beginning in March so that the leap day comes last. Years
-            // are at most 9999, so no product reaches 2^40.
-            uint256 shifted = month <= 2 ? year - 1 : year;
-            uint256 yearOfEra = shifted % 400;
-            uint256 dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-            uint256 dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear;
+            // are at most 9999, so nothing here reaches 2^40.
+            if (month <= 2) {
+                year -= 1;
+                month += 12;
+            }
+            uint256 yearOfEra = year % 400;
+            uint256 daysOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100
+                + (153 * (month - 3) + 2) / 5 + day - 1;
             // 146097 days in 400 years; 719468 from 0000-03-01 to 1970-01-01.
-            uint256 daysSince1970 = (shifted / 400) * 146_097 + dayOfEra - 719_468;
-            return (
-                true,
-                uint40(daysSince1970 * 86_400 + hour * 3600 + minute * 60 + second)
-            );
+            uint256 daysSince1970 = (year / 400) * 146_097 + daysOfEra - 719_468;
+            return (true, uint40(daysSince1970 * 86_400 + hour * 3600 + minute * 60 + second));
         }
     }
+
+    /// @dev The byte 01 in each of 14 lanes of 8 bits.
+    uint256 private constant _LANES_14 = 0x0101010101010101010101010101;
+    /// @dev The number 1 in each of 7 lanes of 16 bits.
+    uint256 private constant _LANES_7 = 0x0001000100010001000100010001;
 
     function _monthLength(uint256 year, uint256 month) private pure returns (uint256) {
         if (month == 2) {

@@ -289,43 +289,48 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     function authorityInForce(bytes32 subject)
         external
         view
-        returns (address record, uint40 validUntil)
+        returns (AuthorityInForce memory authority)
     {
         Root memory root = _rootInForce();
-        Document memory authority = _authorityRecords[subject];
-        if (authority.record == address(0)) {
-            if (_authorities[subject].notAfter == 0) return (address(0), 0);
+        Document memory list = _authorityRecords[subject];
+        if (list.record == address(0)) {
+            if (_authorities[subject].notAfter == 0) return authority;
             revert CollateralStorePckCrlMissing(subject);
         }
-        bytes memory facts = Records.read(authority.record);
         // 64 = x 32 + y 32; then serial 20, notBefore 5, notAfter 5.
-        (uint256 serial, uint40 notBefore, uint40 notAfter) = _certificateIn(facts, 64);
+        (uint256 serial, uint40 notBefore, uint40 notAfter) =
+            _certificateIn(Records.readWord(list.record, 64));
         if (_isRevoked(root, serial)) revert CollateralStorePckCaRevoked(serial);
         _requireAuthorityCertificateInForce(notBefore, notAfter);
-        _requirePckCrlInForce(authority.issueDate, authority.nextUpdate);
-        validUntil = _earliest(_earliest(root.notAfter, root.crlNextUpdate), notAfter);
-        return (authority.record, _earliest(validUntil, authority.nextUpdate));
+        _requirePckCrlInForce(list.issueDate, list.nextUpdate);
+        authority.record = list.record;
+        authority.issuedAt = list.issueDate;
+        authority.validUntil = _earliest(_rootEnd(root), _earliest(notAfter, list.nextUpdate));
     }
 
     /// @inheritdoc ICollateralStore
     function documentsInForce(bytes6 fmspc)
         external
         view
-        returns (address tcbInfo, address qeIdentity, uint32 evaluationNumber, uint40 validUntil)
+        returns (DocumentsInForce memory documents)
     {
         Root memory root = _rootInForce();
         Document memory info = _tcbInfos[fmspc];
         Document memory identity = _qeIdentity;
         if (info.record == address(0)) revert CollateralStoreTcbInfoMissing(fmspc);
         if (identity.record == address(0)) revert CollateralStoreQeIdentityMissing();
-        validUntil = _earliest(
+        uint40 signersEnd = _earliest(
             _signerInForce(root, info.record), _signerInForce(root, identity.record)
         );
         _requireTcbInfoInForce(fmspc, info);
         _requireQeIdentityInForce(identity);
-        validUntil = _earliest(validUntil, _earliest(info.nextUpdate, identity.nextUpdate));
-        validUntil = _earliest(validUntil, _earliest(root.notAfter, root.crlNextUpdate));
-        return (info.record, identity.record, info.evaluationNumber, validUntil);
+        uint40 documentsEnd = _earliest(info.nextUpdate, identity.nextUpdate);
+        documents.tcbInfo = info.record;
+        documents.qeIdentity = identity.record;
+        documents.evaluationNumber = info.evaluationNumber;
+        documents.qeEvaluationNumber = identity.evaluationNumber;
+        documents.issuedAt = _earliest(info.issueDate, identity.issueDate);
+        documents.validUntil = _earliest(_rootEnd(root), _earliest(signersEnd, documentsEnd));
     }
 
     /// @inheritdoc ICollateralStore
@@ -443,7 +448,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     /// replaced since: it is what it was, unless it expired or was revoked.
     function _signerInForce(Root memory root, address record) private view returns (uint40) {
         (uint256 serial, uint40 notBefore, uint40 notAfter) =
-            _certificateIn(Records.read(record), 0);
+            _certificateIn(Records.readWord(record, 0));
         if (_isRevoked(root, serial)) revert CollateralStoreTcbSigningRevoked(serial);
         _requireTcbSigningInForce(notBefore, notAfter);
         return notAfter;
@@ -454,13 +459,17 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @dev serial 20 ‖ notBefore 5 ‖ notAfter 5 bytes.
-    function _certificateIn(bytes memory facts, uint256 at)
+    function _certificateIn(bytes32 facts)
         private
         pure
         returns (uint256 serial, uint40 notBefore, uint40 notAfter)
     {
-        uint256 word = uint256(Bytecraft.wordIn(facts, at));
+        uint256 word = uint256(facts);
         return (word >> 96, uint40(word >> 56), uint40(word >> 16));
+    }
+
+    function _rootEnd(Root memory root) private pure returns (uint40) {
+        return _earliest(root.notAfter, root.crlNextUpdate);
     }
 
     /// @dev By evaluation number first: Intel serves several at a time, and the older ones do not know of

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 import {IQuoteVerifier} from "../IQuoteVerifier.sol";
-import {TCB_REVOKED} from "../TcbStatus.sol";
+import {TCB_REVOKED, TCB_UP_TO_DATE} from "../TcbStatus.sol";
 import {Bytecraft} from "./Bytecraft.sol";
 import {ICollateralStore} from "./ICollateralStore.sol";
 import {IDcapQuoteVerifier} from "./IDcapQuoteVerifier.sol";
@@ -11,8 +11,8 @@ import {P256Signatures} from "./P256Signatures.sol";
 import {PckExtension} from "./PckExtension.sol";
 import {QeRecord} from "./QeRecord.sol";
 import {Records} from "./Records.sol";
-import {TcbRecord} from "./TcbRecord.sol";
 import {TcbConvergence} from "./TcbConvergence.sol";
+import {TcbRecord} from "./TcbRecord.sol";
 import {TdxQuote} from "./TdxQuote.sol";
 import {X509} from "./X509.sol";
 
@@ -26,10 +26,16 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     struct Case {
         TdxQuote.Layout at;
         PckFacts pck;
+        uint40 issuedAt;
+        uint40 validUntil;
+        uint32 evaluationNumber;
+        uint32 qeEvaluationNumber;
         bytes tcbInfo;
         bytes qeIdentity;
-        uint32 evaluationNumber;
-        uint40 validUntil;
+        uint8 status;
+        TcbRecord.Match platformLevel;
+        TcbRecord.Match moduleLevel;
+        TcbRecord.Match qeLevel;
     }
 
     /// @inheritdoc IDcapQuoteVerifier
@@ -51,37 +57,47 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     /// @inheritdoc IDcapQuoteVerifier
     function rememberPck(bytes calldata der) external returns (bytes32 key) {
-        (PckFacts memory facts, bytes memory authority,) = _verifyCertificate(der);
-        key = _keyOf(authority, _pack(facts));
+        Case memory subject;
+        bytes memory authority = _verifyCertificate(der, subject);
+        key = _keyOf(authority, _pack(subject.pck));
         isRemembered[key] = true;
-        emit PckRemembered(key, facts.ppid, facts.fmspc);
+        emit PckRemembered(key, subject.pck.ppid, subject.pck.fmspc);
     }
 
     /// @inheritdoc IQuoteVerifier
     function verifyQuote(bytes calldata evidence)
         external
         view
-        returns (QuoteClaims memory claims)
+        returns (QuoteClaims memory)
     {
-        Case memory subject;
-        subject.at = _locate(evidence);
-        _verifyPlatform(evidence, subject);
-        _loadDocuments(subject);
-        _verifySignatures(evidence, subject);
-        _requireQuotingEnclave(evidence, subject);
-        _requireSafeAttributes(bytes8(Bytecraft.wordAt(
-            evidence, subject.at.body + TdxQuote.TD_ATTRIBUTES
-        )));
-        claims.tcbStatus = _appraiseTcb(evidence, subject);
-        if (subject.at.isTd15) _requireNoServiceTd(evidence, subject.at.body);
+        return _claims(_verify(evidence));
+    }
 
+    /// @inheritdoc IDcapQuoteVerifier
+    function appraiseQuote(bytes calldata evidence)
+        external
+        view
+        returns (Appraisal memory appraisal)
+    {
+        Case memory subject = _verify(evidence);
+        appraisal.claims = _claims(subject);
+        appraisal.fmspc = subject.pck.fmspc;
+        appraisal.qeEvaluationNumber = subject.qeEvaluationNumber;
+        appraisal.collateralIssuedAt = subject.issuedAt;
+        appraisal.degradedSince = _degradedSince(subject);
+        appraisal.advisories = _advisories(subject);
+    }
+
+    function _verify(bytes calldata evidence) private view returns (Case memory subject) {
+        subject.at = _locate(evidence);
+        _verifyPlatform(subject);
+        _loadDocuments(subject);
+        _verifySignatures(subject);
+        _requireQuotingEnclave(subject);
         uint256 body = subject.at.body;
-        claims.reportDataHigh = Bytecraft.wordAt(evidence, body + TdxQuote.REPORT_DATA);
-        claims.reportDataLow = Bytecraft.wordAt(evidence, body + TdxQuote.REPORT_DATA + 32);
-        claims.imageId = _imageId(evidence, body);
-        claims.ppid = subject.pck.ppid;
-        claims.evaluationNumber = subject.evaluationNumber;
-        claims.validUntil = subject.validUntil;
+        _requireSafeAttributes(bytes8(bytes32(Bytecraft.word(body + TdxQuote.TD_ATTRIBUTES))));
+        _appraiseTcb(subject);
+        if (subject.at.isTd15) _requireNoServiceTd(body);
     }
 
     /// @dev Rules 200 to 210: the form of header, body and what follows them.
@@ -89,41 +105,53 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         uint256 length = evidence.length;
         if (length > TdxQuote.MAXIMUM_BYTES) revert DcapQuoteVerifierQuoteTooLarge(length);
         _requireLength(length, 48);
-        uint256 version = Bytecraft.uint16At(evidence, 0);
+        uint256 header = Bytecraft.position(evidence);
+        uint256 version = Bytecraft.uint16At(header);
         if (version != 4 && version != 5) {
             revert DcapQuoteVerifierQuoteVersionUnsupported(version);
         }
-        uint256 keyType = Bytecraft.uint16At(evidence, 2);
+        uint256 keyType = Bytecraft.uint16At(header + 2);
         if (keyType != 2) revert DcapQuoteVerifierAttestationKeyTypeUnsupported(keyType);
-        uint256 teeType = Bytecraft.uint32At(evidence, 4);
+        uint256 teeType = Bytecraft.uint32At(header + 4);
         if (teeType != 0x81) revert DcapQuoteVerifierTeeTypeUnsupported(teeType);
 
-        at.body = 48;
-        uint256 bodyLength = TdxQuote.TD10_LENGTH;
-        if (version == 5) {
-            at.body = 54;
-            _requireLength(length, 54);
-            uint256 bodyType = Bytecraft.uint16At(evidence, 48);
-            uint256 size = Bytecraft.uint32At(evidence, 50);
-            at.isTd15 = bodyType == 3;
-            if (at.isTd15) bodyLength = TdxQuote.TD15_LENGTH;
-            if ((bodyType != 2 && bodyType != 3) || size != bodyLength) {
-                revert DcapQuoteVerifierQuoteBodyUnsupported(bodyType, size);
+        unchecked {
+            // Positions in calldata, and lengths below 2^16.
+            at.header = header;
+            at.body = header + 48;
+            at.end = header + length;
+            uint256 bodyLength = TdxQuote.TD10_LENGTH;
+            if (version == 5) {
+                _requireLength(length, 54);
+                uint256 bodyType = Bytecraft.uint16At(at.body);
+                uint256 size = Bytecraft.uint32At(at.body + 2);
+                at.body += 6;
+                at.isTd15 = bodyType == 3;
+                if (at.isTd15) bodyLength = TdxQuote.TD15_LENGTH;
+                if ((bodyType != 2 && !at.isTd15) || size != bodyLength) {
+                    revert DcapQuoteVerifierQuoteBodyUnsupported(bodyType, size);
+                }
+            }
+            at.signedEnd = at.body + bodyLength;
+            // 4 = the size of all that follows
+            at.signature = at.signedEnd + 4;
+            _requireLength(length, at.signature - header);
+            uint256 rest = Bytecraft.uint32At(at.signedEnd);
+            _requireLength(length, at.signature - header + rest);
+            at.attestationKey = at.signature + 64;
+            at.qeReport = at.attestationKey + 64;
+            at.qeSignature = at.qeReport + TdxQuote.QE_REPORT_LENGTH;
+            at.qeAuth = at.qeSignature + 66;
+            if (at.signature + rest != at.end || at.qeAuth > at.end) {
+                revert DcapQuoteVerifierAuthDataMalformed(at.signature - header);
+            }
+            at.qeAuthEnd = at.qeAuth + Bytecraft.uint16At(at.qeAuth - 2);
+            // One byte says in which form the PCK certificate follows.
+            if (at.qeAuthEnd >= at.end) {
+                revert DcapQuoteVerifierAuthDataMalformed(at.qeAuth - header);
             }
         }
-        at.signedEnd = at.body + bodyLength;
-        _requireLength(length, at.signedEnd);
-        at.signature = at.signedEnd + 4;
-        at.attestationKey = at.signature + 64;
-        at.qeReport = at.attestationKey + 64;
-        at.qeSignature = at.qeReport + TdxQuote.QE_REPORT_LENGTH;
-        at.qeAuth = at.qeSignature + 66;
-        if (at.qeAuth > length) revert DcapQuoteVerifierAuthDataMalformed(at.signedEnd);
-        at.qeAuthEnd = at.qeAuth + Bytecraft.uint16At(evidence, at.qeAuth - 2);
-        // One byte says in which form the PCK certificate follows.
-        if (at.qeAuthEnd >= length) revert DcapQuoteVerifierAuthDataMalformed(at.qeAuth);
-
-        bytes16 vendorId = bytes16(Bytecraft.wordAt(evidence, 12));
+        bytes16 vendorId = bytes16(bytes32(Bytecraft.word(header + 12)));
         if (vendorId != TdxQuote.INTEL_QE_VENDOR_ID) {
             revert DcapQuoteVerifierQeVendorUnknown(vendorId);
         }
@@ -134,36 +162,34 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     }
 
     /// @dev Rules 230 to 238, for a certificate in full or for the facts of a remembered one.
-    function _verifyPlatform(bytes calldata evidence, Case memory subject) private view {
-        uint256 start = subject.at.qeAuthEnd;
-        uint256 form = Bytecraft.byteAt(evidence, start);
-        if (form == 0) {
-            (subject.pck,, subject.validUntil) = _verifyCertificate(evidence[start + 1:]);
+    function _verifyPlatform(Case memory subject) private view {
+        uint256 start = subject.at.qeAuthEnd + 1;
+        bytes calldata rest = Bytecraft.slice(start, subject.at.end);
+        uint256 form = Bytecraft.octet(start - 1);
+        if (form == TdxQuote.FORM_CERTIFICATE) {
+            _verifyCertificate(rest, subject);
             return;
         }
-        if (form != 1 || evidence.length - start - 1 != FACTS_LENGTH) {
-            revert DcapQuoteVerifierAuthDataMalformed(start);
+        if (form != TdxQuote.FORM_FACTS || rest.length != FACTS_LENGTH) {
+            revert DcapQuoteVerifierAuthDataMalformed(start - 1 - subject.at.header);
         }
-        bytes calldata packed = evidence[start + 1:];
-        PckFacts memory facts = _unpack(packed);
-        (bytes memory authority, uint40 validUntil) = _authority(facts.issuer);
-        bytes32 key = _keyOf(authority, packed);
+        subject.pck = _unpack(start);
+        bytes memory authority = _loadAuthority(subject, subject.pck.issuer);
+        bytes32 key = _keyOf(authority, rest);
         if (!isRemembered[key]) revert DcapQuoteVerifierPckNotRemembered(key);
-        _requireInForce(facts, authority);
-        subject.pck = facts;
-        subject.validUntil = _earliest(validUntil, facts.notAfter);
+        _requireInForce(subject, authority);
     }
 
-    function _verifyCertificate(bytes calldata der)
-        private
-        view
-        returns (PckFacts memory facts, bytes memory authority, uint40 validUntil)
-    {
+    /// @return authority The record of the authority that signed it.
+    function _verifyCertificate(
+        bytes calldata der,
+        Case memory subject
+    ) private view returns (bytes memory authority) {
         X509.Certificate memory leaf = X509.parse(der, DcapQuoteVerifierPckMalformed.selector);
         if (leaf.commonName != PCK_NAME) {
             revert DcapQuoteVerifierPckNameMismatch(leaf.commonName);
         }
-        (authority, validUntil) = _authority(leaf.issuer);
+        authority = _loadAuthority(subject, leaf.issuer);
         if (!X509.isDigitalSigner(leaf)) {
             revert DcapQuoteVerifierPckUsageInvalid(leaf.keyUsage);
         }
@@ -175,62 +201,66 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             Bytecraft.wordIn(authority, 32)
         );
         if (!isSigned) revert DcapQuoteVerifierPckSignatureInvalid(leaf.serial);
-        facts.x = leaf.x;
-        facts.y = leaf.y;
-        facts.issuer = leaf.issuer;
-        facts.serial = uint160(leaf.serial);
-        facts.notBefore = leaf.notBefore;
-        facts.notAfter = leaf.notAfter;
-        _requireInForce(facts, authority);
+        PckFacts memory pck = subject.pck;
+        pck.x = leaf.x;
+        pck.y = leaf.y;
+        pck.issuer = leaf.issuer;
+        pck.serial = uint160(leaf.serial);
+        pck.notBefore = leaf.notBefore;
+        pck.notAfter = leaf.notAfter;
+        _requireInForce(subject, authority);
         PckExtension.Platform memory platform = PckExtension.parse(
             der, leaf.sgxStart, leaf.sgxEnd, DcapQuoteVerifierPckExtensionMalformed.selector
         );
-        facts.ppid = platform.ppid;
-        facts.componentSvns = platform.componentSvns;
-        facts.pceSvn = platform.pceSvn;
-        facts.pceId = platform.pceId;
-        facts.fmspc = platform.fmspc;
-        validUntil = _earliest(validUntil, facts.notAfter);
+        pck.ppid = platform.ppid;
+        pck.componentSvns = platform.componentSvns;
+        pck.pceSvn = platform.pceSvn;
+        pck.pceId = platform.pceId;
+        pck.fmspc = platform.fmspc;
     }
 
     /// @dev The authority's key, certificate and revoked serials, all of it in force.
-    function _authority(bytes32 issuer)
-        private
-        view
-        returns (bytes memory authority, uint40 validUntil)
-    {
-        address record;
-        (record, validUntil) = collateralStore.authorityInForce(issuer);
-        if (record == address(0)) revert DcapQuoteVerifierPckIssuerMismatch(issuer);
-        authority = Records.read(record);
+    function _loadAuthority(
+        Case memory subject,
+        bytes32 issuer
+    ) private view returns (bytes memory) {
+        ICollateralStore.AuthorityInForce memory authority =
+            collateralStore.authorityInForce(issuer);
+        if (authority.record == address(0)) revert DcapQuoteVerifierPckIssuerMismatch(issuer);
+        subject.issuedAt = authority.issuedAt;
+        subject.validUntil = authority.validUntil;
+        return Records.read(authority.record);
     }
 
-    function _requireInForce(PckFacts memory facts, bytes memory authority) private view {
-        if (block.timestamp < facts.notBefore) {
-            revert DcapQuoteVerifierPckNotYetValid(facts.notBefore);
+    function _requireInForce(Case memory subject, bytes memory authority) private view {
+        PckFacts memory pck = subject.pck;
+        if (block.timestamp < pck.notBefore) {
+            revert DcapQuoteVerifierPckNotYetValid(pck.notBefore);
         }
-        if (block.timestamp > facts.notAfter) {
-            revert DcapQuoteVerifierPckExpired(facts.notAfter);
-        }
-        uint256 serial = facts.serial;
+        if (block.timestamp > pck.notAfter) revert DcapQuoteVerifierPckExpired(pck.notAfter);
+        uint256 serial = pck.serial;
+        uint256 end = authority.length;
         unchecked {
             // Offsets into a record, at most 24,531.
-            for (uint256 at = AUTHORITY_HEAD; at < authority.length; at += 20) {
+            for (uint256 at = AUTHORITY_HEAD; at < end; at += 20) {
                 if (Bytecraft.serialIn(authority, at) == serial) {
                     revert DcapQuoteVerifierPckRevoked(serial);
                 }
             }
         }
+        subject.validUntil = _earliest(subject.validUntil, pck.notAfter);
     }
 
     /// @dev Rules 178 to 183 and 240 to 241: the documents for this platform.
     function _loadDocuments(Case memory subject) private view {
-        (address tcbInfo, address qeIdentity, uint32 evaluationNumber, uint40 validUntil) =
+        ICollateralStore.DocumentsInForce memory documents =
             collateralStore.documentsInForce(subject.pck.fmspc);
-        subject.tcbInfo = Records.read(tcbInfo);
-        subject.qeIdentity = Records.read(qeIdentity);
-        subject.evaluationNumber = evaluationNumber;
-        subject.validUntil = _earliest(subject.validUntil, validUntil);
+        subject.tcbInfo = Records.read(documents.tcbInfo);
+        subject.qeIdentity = Records.read(documents.qeIdentity);
+        subject.evaluationNumber = documents.evaluationNumber;
+        subject.qeEvaluationNumber = documents.qeEvaluationNumber;
+        subject.issuedAt = _earliest(subject.issuedAt, documents.issuedAt);
+        subject.validUntil = _earliest(subject.validUntil, documents.validUntil);
         bytes2 pceId = TcbRecord.pceId(subject.tcbInfo);
         if (pceId != subject.pck.pceId) {
             revert DcapQuoteVerifierPceIdMismatch(subject.pck.fmspc, subject.pck.pceId, pceId);
@@ -239,56 +269,59 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     /// @dev Rules 250 to 253: PCK over QE report, QE report over attestation key, that key over the
     /// quote.
-    function _verifySignatures(bytes calldata evidence, Case memory subject) private view {
+    function _verifySignatures(Case memory subject) private view {
         TdxQuote.Layout memory at = subject.at;
-        bool isSigned = _isSignature(
-            sha256(evidence[at.qeReport:at.qeSignature]),
-            Bytecraft.wordAt(evidence, at.qeSignature),
-            Bytecraft.wordAt(evidence, at.qeSignature + 32),
-            subject.pck.x,
-            subject.pck.y
-        );
-        if (!isSigned) revert DcapQuoteVerifierQeReportSignatureInvalid();
-
-        bytes32 bound = Bytecraft.wordAt(evidence, at.qeReport + TdxQuote.QE_REPORT_DATA);
+        bytes32 digest = sha256(Bytecraft.slice(at.qeReport, at.qeSignature));
+        if (!_isSignatureAt(digest, at.qeSignature, subject.pck.x, subject.pck.y)) {
+            revert DcapQuoteVerifierQeReportSignatureInvalid();
+        }
+        uint256 reportData = at.qeReport + TdxQuote.QE_REPORT_DATA;
+        bytes32 bound = bytes32(Bytecraft.word(reportData));
         bytes32 actual = sha256(bytes.concat(
-            evidence[at.attestationKey:at.qeReport], evidence[at.qeAuth:at.qeAuthEnd]
+            Bytecraft.slice(at.attestationKey, at.qeReport),
+            Bytecraft.slice(at.qeAuth, at.qeAuthEnd)
         ));
-        bytes32 rest = Bytecraft.wordAt(evidence, at.qeReport + TdxQuote.QE_REPORT_DATA + 32);
-        if (bound != actual || rest != 0) {
+        if (bound != actual || Bytecraft.word(reportData + 32) != 0) {
             revert DcapQuoteVerifierAttestationKeyNotBound(bound, actual);
         }
-        bytes32 x = Bytecraft.wordAt(evidence, at.attestationKey);
-        bytes32 y = Bytecraft.wordAt(evidence, at.attestationKey + 32);
+        bytes32 x = bytes32(Bytecraft.word(at.attestationKey));
+        bytes32 y = bytes32(Bytecraft.word(at.attestationKey + 32));
         if (!P256.isValidPublicKey(x, y)) revert DcapQuoteVerifierAttestationKeyInvalid();
-        isSigned = _isSignature(
-            sha256(evidence[:at.signedEnd]),
-            Bytecraft.wordAt(evidence, at.signature),
-            Bytecraft.wordAt(evidence, at.signature + 32),
-            x,
-            y
+        digest = sha256(Bytecraft.slice(at.header, at.signedEnd));
+        if (!_isSignatureAt(digest, at.signature, x, y)) {
+            revert DcapQuoteVerifierQuoteSignatureInvalid();
+        }
+    }
+
+    function _isSignatureAt(
+        bytes32 digest,
+        uint256 at,
+        bytes32 x,
+        bytes32 y
+    ) private view returns (bool) {
+        return _isSignature(
+            digest, bytes32(Bytecraft.word(at)), bytes32(Bytecraft.word(at + 32)), x, y
         );
-        if (!isSigned) revert DcapQuoteVerifierQuoteSignatureInvalid();
     }
 
     /// @dev Rules 260 to 264.
-    function _requireQuotingEnclave(bytes calldata evidence, Case memory subject) private pure {
+    function _requireQuotingEnclave(Case memory subject) private pure {
         bytes memory identity = subject.qeIdentity;
         uint256 report = subject.at.qeReport;
-        bytes32 mrSigner = Bytecraft.wordAt(evidence, report + TdxQuote.QE_MR_SIGNER);
+        bytes32 mrSigner = bytes32(Bytecraft.word(report + TdxQuote.QE_MR_SIGNER));
         if (mrSigner != QeRecord.mrSigner(identity)) {
             revert DcapQuoteVerifierQeMrSignerMismatch(mrSigner, QeRecord.mrSigner(identity));
         }
-        uint256 isvProdId = Bytecraft.uint16At(evidence, report + TdxQuote.QE_ISV_PROD_ID);
+        uint256 isvProdId = Bytecraft.uint16At(report + TdxQuote.QE_ISV_PROD_ID);
         if (isvProdId != QeRecord.isvProdId(identity)) {
             revert DcapQuoteVerifierQeIsvProdIdMismatch(isvProdId, QeRecord.isvProdId(identity));
         }
-        bytes4 misc = bytes4(Bytecraft.wordAt(evidence, report + TdxQuote.QE_MISC_SELECT));
+        bytes4 misc = bytes4(bytes32(Bytecraft.word(report + TdxQuote.QE_MISC_SELECT)));
         (bytes4 expectedMisc, bytes4 miscMask) = QeRecord.miscSelect(identity);
         if ((misc ^ expectedMisc) & miscMask != 0) {
             revert DcapQuoteVerifierQeMiscSelectMismatch(misc, expectedMisc);
         }
-        bytes16 attributes = bytes16(Bytecraft.wordAt(evidence, report + TdxQuote.QE_ATTRIBUTES));
+        bytes16 attributes = bytes16(bytes32(Bytecraft.word(report + TdxQuote.QE_ATTRIBUTES)));
         (bytes16 expected, bytes16 mask) = QeRecord.attributes(identity);
         if ((attributes ^ expected) & mask != 0) {
             revert DcapQuoteVerifierQeAttributesMismatch(attributes, expected);
@@ -311,12 +344,9 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     }
 
     /// @dev Rules 280 to 293.
-    function _appraiseTcb(
-        bytes calldata evidence,
-        Case memory subject
-    ) private pure returns (uint8 status) {
-        uint256 body = subject.at.body;
-        bytes16 teeTcbSvn = bytes16(Bytecraft.wordAt(evidence, body + TdxQuote.TEE_TCB_SVN));
+    function _appraiseTcb(Case memory subject) private pure {
+        bytes16 teeTcbSvn =
+            bytes16(bytes32(Bytecraft.word(subject.at.body + TdxQuote.TEE_TCB_SVN)));
         uint256 version = uint8(teeTcbSvn[1]);
         (bool isKnown, uint256 module, uint256 levels, uint256 count) =
             TcbRecord.findModule(subject.tcbInfo, version);
@@ -325,50 +355,44 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
                 subject.pck.fmspc, subject.evaluationNumber, version
             );
         }
-        _requireModule(evidence, subject, module);
-        status = _platformStatus(subject, teeTcbSvn, version);
-        uint8 part;
+        _requireModule(subject, module);
+        _matchPlatform(subject, teeTcbSvn, version);
+        subject.status = subject.platformLevel.status;
         // The first module names no version and is judged by the platform's level alone.
         if (version != 0) {
-            (isKnown, part) = TcbRecord.isvStatus(
-                subject.tcbInfo, levels, count, uint8(teeTcbSvn[0])
-            );
-            if (!isKnown) {
+            subject.moduleLevel =
+                TcbRecord.isvLevel(subject.tcbInfo, levels, count, uint8(teeTcbSvn[0]));
+            if (!subject.moduleLevel.isFound) {
                 revert DcapQuoteVerifierTdxModuleTcbLevelNotFound(
                     subject.pck.fmspc, subject.evaluationNumber, uint8(teeTcbSvn[0])
                 );
             }
-            status = TcbConvergence.converge(status, part);
+            subject.status = TcbConvergence.converge(subject.status, subject.moduleLevel.status);
         }
-        uint256 isvSvn =
-            Bytecraft.uint16At(evidence, subject.at.qeReport + TdxQuote.QE_ISV_SVN);
+        uint256 isvSvn = Bytecraft.uint16At(subject.at.qeReport + TdxQuote.QE_ISV_SVN);
         (levels, count) = QeRecord.levels(subject.qeIdentity);
-        (isKnown, part) = TcbRecord.isvStatus(subject.qeIdentity, levels, count, isvSvn);
-        if (!isKnown) {
+        subject.qeLevel = TcbRecord.isvLevel(subject.qeIdentity, levels, count, isvSvn);
+        if (!subject.qeLevel.isFound) {
             revert DcapQuoteVerifierQeTcbLevelNotFound(
                 subject.pck.fmspc, subject.evaluationNumber, isvSvn
             );
         }
-        status = TcbConvergence.converge(status, part);
-        if (status == TCB_REVOKED) {
+        subject.status = TcbConvergence.converge(subject.status, subject.qeLevel.status);
+        if (subject.status == TCB_REVOKED) {
             revert DcapQuoteVerifierTcbRevoked(subject.pck.fmspc, subject.evaluationNumber);
         }
     }
 
-    function _requireModule(
-        bytes calldata evidence,
-        Case memory subject,
-        uint256 module
-    ) private pure {
+    function _requireModule(Case memory subject, uint256 module) private pure {
         uint256 body = subject.at.body;
-        bytes32 high = Bytecraft.wordAt(evidence, body + TdxQuote.MR_SIGNER_SEAM);
-        bytes16 low = bytes16(Bytecraft.wordAt(evidence, body + TdxQuote.MR_SIGNER_SEAM + 32));
+        bytes32 high = bytes32(Bytecraft.word(body + TdxQuote.MR_SIGNER_SEAM));
+        bytes16 low = bytes16(bytes32(Bytecraft.word(body + TdxQuote.MR_SIGNER_SEAM + 32)));
         if (!TcbRecord.isModuleSigner(subject.tcbInfo, module, high, low)) {
             revert DcapQuoteVerifierTdxModuleSignerMismatch(
                 subject.pck.fmspc, subject.evaluationNumber
             );
         }
-        bytes8 actual = bytes8(Bytecraft.wordAt(evidence, body + TdxQuote.SEAM_ATTRIBUTES));
+        bytes8 actual = bytes8(bytes32(Bytecraft.word(body + TdxQuote.SEAM_ATTRIBUTES)));
         (bytes8 expected, bytes8 mask) = TcbRecord.moduleAttributes(subject.tcbInfo, module);
         if ((actual ^ expected) & mask != 0) {
             revert DcapQuoteVerifierTdxModuleAttributesMismatch(actual, expected);
@@ -377,39 +401,74 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     /// @dev From module 1.5 on the first two TDX components are the module's version and are judged by
     /// the module's identity instead: the highest SVN in their place meets every level.
-    function _platformStatus(
+    function _matchPlatform(
         Case memory subject,
         bytes16 teeTcbSvn,
         uint256 version
-    ) private pure returns (uint8 status) {
+    ) private pure {
         if (version != 0) teeTcbSvn |= bytes16(bytes2(0xffff));
         bytes32 svns = bytes32(subject.pck.componentSvns) | bytes32(teeTcbSvn) >> 128;
-        bool isFound;
-        (isFound, status) =
-            TcbRecord.platformStatus(subject.tcbInfo, svns, subject.pck.pceSvn);
-        if (!isFound) {
+        subject.platformLevel =
+            TcbRecord.platformLevel(subject.tcbInfo, svns, subject.pck.pceSvn);
+        if (!subject.platformLevel.isFound) {
             revert DcapQuoteVerifierTcbLevelNotFound(
                 subject.pck.fmspc, subject.evaluationNumber, svns, subject.pck.pceSvn
             );
         }
     }
 
-    function _requireNoServiceTd(bytes calldata evidence, uint256 body) private pure {
-        bytes32 high = Bytecraft.wordAt(evidence, body + TdxQuote.MR_SERVICE_TD);
-        bytes16 low = bytes16(Bytecraft.wordAt(evidence, body + TdxQuote.MR_SERVICE_TD + 32));
-        if (high != 0 || low != 0) revert DcapQuoteVerifierServiceTdNotAllowed();
+    function _requireNoServiceTd(uint256 body) private pure {
+        // 48 bytes: one word, and half of the next.
+        uint256 at = body + TdxQuote.MR_SERVICE_TD;
+        if (Bytecraft.word(at) != 0 || Bytecraft.word(at + 32) >> 128 != 0) {
+            revert DcapQuoteVerifierServiceTdNotAllowed();
+        }
     }
 
-    function _imageId(bytes calldata evidence, uint256 body) private pure returns (bytes32) {
-        uint256 rtmr0 = body + TdxQuote.RTMR0;
-        uint256 attributes = body + TdxQuote.TD_ATTRIBUTES;
-        return keccak256(bytes.concat(
-            evidence[body + TdxQuote.MR_TD:body + TdxQuote.MR_CONFIG_ID],
+    function _claims(Case memory subject) private pure returns (QuoteClaims memory claims) {
+        uint256 body = subject.at.body;
+        claims.reportDataHigh = bytes32(Bytecraft.word(body + TdxQuote.REPORT_DATA));
+        claims.reportDataLow = bytes32(Bytecraft.word(body + TdxQuote.REPORT_DATA + 32));
+        claims.imageId = keccak256(bytes.concat(
+            Bytecraft.slice(body + TdxQuote.MR_TD, body + TdxQuote.MR_CONFIG_ID),
             // RTMR0 to RTMR2 stand side by side, as do attributes and XFAM.
-            evidence[rtmr0:rtmr0 + 144],
-            evidence[body + TdxQuote.MR_CONFIG_ID:body + TdxQuote.MR_CONFIG_ID + 48],
-            evidence[attributes:attributes + 16]
+            Bytecraft.slice(body + TdxQuote.RTMR0, body + TdxQuote.RTMR3),
+            Bytecraft.slice(body + TdxQuote.MR_CONFIG_ID, body + TdxQuote.MR_OWNER),
+            Bytecraft.slice(body + TdxQuote.TD_ATTRIBUTES, body + TdxQuote.MR_TD)
         ));
+        claims.ppid = subject.pck.ppid;
+        claims.tcbStatus = subject.status;
+        claims.evaluationNumber = subject.evaluationNumber;
+        claims.validUntil = subject.validUntil;
+    }
+
+    function _degradedSince(Case memory subject) private pure returns (uint40 since) {
+        since = _behindSince(type(uint40).max, subject.platformLevel);
+        since = _behindSince(since, subject.moduleLevel);
+        since = _behindSince(since, subject.qeLevel);
+        if (since == type(uint40).max) since = 0;
+    }
+
+    function _behindSince(
+        uint40 since,
+        TcbRecord.Match memory level
+    ) private pure returns (uint40) {
+        bool isBehind = level.isFound && level.status != TCB_UP_TO_DATE;
+        return isBehind ? _earliest(since, level.degradedSince) : since;
+    }
+
+    function _advisories(Case memory subject) private pure returns (bytes4[] memory tags) {
+        bytes memory info = subject.tcbInfo;
+        uint256 at = TcbRecord.advisoriesAt(info);
+        tags = new bytes4[](
+            subject.platformLevel.advisoryCount + subject.moduleLevel.advisoryCount
+                + subject.qeLevel.advisoryCount
+        );
+        uint256 next = TcbRecord.copyAdvisories(info, at, subject.platformLevel, tags, 0);
+        next = TcbRecord.copyAdvisories(info, at, subject.moduleLevel, tags, next);
+        bytes memory identity = subject.qeIdentity;
+        at = QeRecord.advisoriesAt(identity);
+        TcbRecord.copyAdvisories(identity, at, subject.qeLevel, tags, next);
     }
 
     /// @dev The authority's key belongs to it: facts verified under a key that was replaced are forgotten.
@@ -419,29 +478,31 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         ));
     }
 
-    function _pack(PckFacts memory facts) private pure returns (bytes memory) {
+    function _pack(PckFacts memory pck) private pure returns (bytes memory) {
         return bytes.concat(
             abi.encodePacked(
-                facts.x, facts.y, facts.issuer, facts.serial, facts.notBefore, facts.notAfter
+                pck.x, pck.y, pck.issuer, pck.serial, pck.notBefore, pck.notAfter
             ),
-            abi.encodePacked(
-                facts.ppid, facts.componentSvns, facts.pceSvn, facts.pceId, facts.fmspc
-            )
+            abi.encodePacked(pck.ppid, pck.componentSvns, pck.pceSvn, pck.pceId, pck.fmspc)
         );
     }
 
-    function _unpack(bytes calldata packed) private pure returns (PckFacts memory facts) {
-        facts.x = Bytecraft.wordAt(packed, 0);
-        facts.y = Bytecraft.wordAt(packed, 32);
-        facts.issuer = Bytecraft.wordAt(packed, 64);
-        facts.serial = uint160(bytes20(Bytecraft.wordAt(packed, 96)));
-        facts.notBefore = uint40(bytes5(Bytecraft.wordAt(packed, 116)));
-        facts.notAfter = uint40(bytes5(Bytecraft.wordAt(packed, 121)));
-        facts.ppid = bytes16(Bytecraft.wordAt(packed, 126));
-        facts.componentSvns = bytes16(Bytecraft.wordAt(packed, 142));
-        facts.pceSvn = uint16(bytes2(Bytecraft.wordAt(packed, 158)));
-        facts.pceId = bytes2(Bytecraft.wordAt(packed, 160));
-        facts.fmspc = bytes6(Bytecraft.wordAt(packed, 162));
+    function _unpack(uint256 at) private pure returns (PckFacts memory pck) {
+        pck.x = bytes32(Bytecraft.word(at));
+        pck.y = bytes32(Bytecraft.word(at + 32));
+        pck.issuer = bytes32(Bytecraft.word(at + 64));
+        // serial 20 ‖ notBefore 5 ‖ notAfter 5
+        uint256 middle = Bytecraft.word(at + 96);
+        pck.serial = uint160(middle >> 96);
+        pck.notBefore = uint40(middle >> 56);
+        pck.notAfter = uint40(middle >> 16);
+        pck.ppid = bytes16(bytes32(Bytecraft.word(at + 126)));
+        // SVNs 16 ‖ PCESVN 2 ‖ PCEID 2 ‖ FMSPC 6
+        uint256 last = Bytecraft.word(at + 142);
+        pck.componentSvns = bytes16(bytes32(last));
+        pck.pceSvn = uint16(last >> 112);
+        pck.pceId = bytes2(bytes32(last << 144));
+        pck.fmspc = bytes6(bytes32(last << 160));
     }
 
     function _earliest(uint40 left, uint40 right) private pure returns (uint40) {

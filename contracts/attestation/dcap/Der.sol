@@ -9,10 +9,12 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// @dev ITU-T X.690 (02/2021) §10. A reader names the error that it raises, because the same bytes
 /// mean another refusal in a root, in an authority and in a leaf.
 library Der {
-    /// @dev `at` and `end` are offsets into the calldata slice that is handed in beside the reader.
+    /// @dev Positions as {Bytecraft} has them. {read} knows the order of the first two fields.
     struct Reader {
         uint256 at;
         uint256 end;
+        /// @dev Where the item begins: offsets in errors count from here.
+        uint256 origin;
         bytes4 refusal;
     }
 
@@ -29,15 +31,17 @@ library Der {
     uint256 internal constant SEQUENCE = 0x30;
     uint256 internal constant SET = 0x31;
 
-    /// @notice A reader over the whole slice.
+    /// @notice A reader over an argument.
     /// @param refusal Selector of an error with one `uint256`, the offset at which reading stopped.
     function over(bytes calldata der, bytes4 refusal) internal pure returns (Reader memory) {
-        return Reader({at: 0, end: der.length, refusal: refusal});
+        uint256 origin = Bytecraft.position(der);
+        return
+            Reader({at: origin, end: origin + der.length, origin: origin, refusal: refusal});
     }
 
     /// @notice Raises the error of this reader with the offset reached.
     function fail(Reader memory reader) internal pure {
-        Bytecraft.revertWith(reader.refusal, reader.at);
+        Bytecraft.revertWith(reader.refusal, reader.at - reader.origin);
     }
 
     function isDone(Reader memory reader) internal pure returns (bool) {
@@ -45,71 +49,63 @@ library Der {
     }
 
     /// @notice Whether the next element has this tag; false at the end.
-    function nextIs(
-        Reader memory reader,
-        bytes calldata der,
-        uint256 tag
-    ) internal pure returns (bool) {
-        return reader.at < reader.end && Bytecraft.byteAt(der, reader.at) == tag;
+    function nextIs(Reader memory reader, uint256 tag) internal pure returns (bool) {
+        return reader.at < reader.end && Bytecraft.octet(reader.at) == tag;
     }
 
     /// @notice Contents of the next element, which must have this tag.
-    /// @return start Offset of the first octet of the contents.
-    /// @return end Offset behind the last one, and of what follows.
+    /// @return start Position of the first octet of the contents.
+    /// @return end Position behind the last one, and of what follows.
     function read(
         Reader memory reader,
-        bytes calldata der,
         uint256 tag
     ) internal pure returns (uint256 start, uint256 end) {
-        unchecked {
-            // No sum here can overflow: every term is an offset into calldata or below 2^16.
-            uint256 at = reader.at;
-            uint256 limit = reader.end;
-            if (at + 2 > limit) fail(reader);
-            uint256 head = uint256(Bytecraft.wordAt(der, at));
-            if (head >> 248 != tag) fail(reader);
-            uint256 length = (head >> 240) & 0xff;
-            start = at + 2;
-            if (length >= 0x80) {
-                if (length == 0x81) {
-                    start += 1;
-                    length = (head >> 232) & 0xff;
-                    if (length < 0x80) fail(reader);
-                } else {
-                    if (length != 0x82) fail(reader);
-                    start += 2;
-                    length = (head >> 224) & 0xffff;
-                    if (length < 0x100) fail(reader);
+        bool isWrong;
+        // Nothing overflows: positions lie in calldata, lengths are below 2^16. The end is at least two
+        // behind the start, so to compare it with the limit covers an element that is cut in its head.
+        assembly ("memory-safe") {
+            let at := mload(reader)
+            let head := calldataload(at)
+            let length := byte(1, head)
+            start := add(at, 2)
+            isWrong := iszero(eq(byte(0, head), tag))
+            if gt(length, 0x7f) {
+                switch length
+                case 0x81 {
+                    start := add(at, 3)
+                    length := byte(2, head)
+                    isWrong := or(isWrong, lt(length, 0x80))
                 }
+                case 0x82 {
+                    start := add(at, 4)
+                    length := and(shr(224, head), 0xffff)
+                    isWrong := or(isWrong, lt(length, 0x100))
+                }
+                default { isWrong := 1 }
             }
-            // Covers a length that itself stands behind the limit: then `start` is behind it too.
-            end = start + length;
-            if (end > limit) fail(reader);
-            reader.at = end;
+            end := add(start, length)
+            isWrong := or(isWrong, gt(end, mload(add(reader, 0x20))))
         }
+        if (isWrong) fail(reader);
+        reader.at = end;
     }
 
     /// @notice Steps over the next element, which must have this tag.
-    /// @return start Offset of its tag.
-    /// @return end Offset behind it.
+    /// @return start Position of its tag.
+    /// @return end Position behind it.
     function readWhole(
         Reader memory reader,
-        bytes calldata der,
         uint256 tag
     ) internal pure returns (uint256 start, uint256 end) {
         start = reader.at;
-        (, end) = read(reader, der, tag);
+        (, end) = read(reader, tag);
     }
 
     /// @notice Narrows the reader to the contents of the next element.
     /// @return outer To be handed to {leave}.
-    function enter(
-        Reader memory reader,
-        bytes calldata der,
-        uint256 tag
-    ) internal pure returns (uint256 outer) {
+    function enter(Reader memory reader, uint256 tag) internal pure returns (uint256 outer) {
         outer = reader.end;
-        (reader.at, reader.end) = read(reader, der, tag);
+        (reader.at, reader.end) = read(reader, tag);
     }
 
     /// @notice Widens the reader again; the contents must have been consumed.
@@ -119,67 +115,54 @@ library Der {
     }
 
     /// @notice A non-negative minimal INTEGER or ENUMERATED of at most `maximumBytes`, at most 32.
-    /// @return value The number.
-    /// @return length Octets of its magnitude.
     function readUnsigned(
         Reader memory reader,
-        bytes calldata der,
         uint256 tag,
         uint256 maximumBytes
-    ) internal pure returns (uint256 value, uint256 length) {
-        (uint256 start, uint256 end) = read(reader, der, tag);
-        if (start == end) fail(reader);
-        uint256 head = uint256(Bytecraft.wordAt(der, start));
-        uint256 first = head >> 248;
-        if (first >= 0x80) fail(reader);
-        if (first == 0 && end - start > 1) {
-            if ((head >> 240) & 0xff < 0x80) fail(reader);
-            start += 1;
-            head = uint256(Bytecraft.wordAt(der, start));
+    ) internal pure returns (uint256 value) {
+        unchecked {
+            // The end is never before the start.
+            (uint256 start, uint256 end) = read(reader, tag);
+            if (start == end) fail(reader);
+            value = Bytecraft.word(start);
+            uint256 first = value >> 248;
+            if (first >= 0x80) fail(reader);
+            if (first == 0 && end - start > 1) {
+                if ((value >> 240) & 0xff < 0x80) fail(reader);
+                start += 1;
+                value = Bytecraft.word(start);
+            }
+            uint256 length = end - start;
+            if (length > maximumBytes) fail(reader);
+            value >>= 256 - 8 * length;
         }
-        length = end - start;
-        if (length > maximumBytes) fail(reader);
-        value = head >> (256 - 8 * length);
     }
 
     /// @notice BOOLEAN contents; DER knows 00 and ff only.
-    function readBoolean(
-        Reader memory reader,
-        bytes calldata der
-    ) internal pure returns (bool value) {
-        (uint256 start, uint256 end) = read(reader, der, BOOLEAN);
+    function readBoolean(Reader memory reader) internal pure returns (bool value) {
+        (uint256 start, uint256 end) = read(reader, BOOLEAN);
         if (end - start != 1) fail(reader);
-        uint256 octet = Bytecraft.byteAt(der, start);
+        uint256 octet = Bytecraft.octet(start);
         if (octet != 0 && octet != 0xff) fail(reader);
         return octet == 0xff;
     }
 
     /// @notice UTCTime or GeneralizedTime in the one form that RFC 5280 §4.1.2.5 allows.
     /// @return unixSeconds Whole seconds since 1970; zero for what lies before.
-    function readTime(
-        Reader memory reader,
-        bytes calldata der
-    ) internal pure returns (uint40 unixSeconds) {
-        bool isUtc = nextIs(reader, der, UTC_TIME);
-        (uint256 start, uint256 end) = read(reader, der, isUtc ? UTC_TIME : GENERALIZED_TIME);
+    function readTime(Reader memory reader) internal pure returns (uint40 unixSeconds) {
+        bool isUtc = nextIs(reader, UTC_TIME);
+        (uint256 start, uint256 end) = read(reader, isUtc ? UTC_TIME : GENERALIZED_TIME);
         // 13 = YYMMDDHHMMSS 12 + Z 1; 15 with a year of four digits.
         if (end - start != (isUtc ? 13 : 15)) fail(reader);
-        uint256 text = uint256(Bytecraft.wordAt(der, start));
+        uint256 text = Bytecraft.word(start);
         // A year of two digits gets its century, so that one reader serves both forms.
         if (isUtc) {
             uint256 century = (text >> 248) < 0x35 ? 0x3230 : 0x3139;
             text = (century << 240) | (text >> 16);
         }
         if ((text >> 136) & 0xff != 0x5a) fail(reader);
-        (bool exists, uint40 seconds_) = Bytecraft.civilTime(
-            Bytecraft.digits(text, 0, 4),
-            Bytecraft.digits(text, 4, 2),
-            Bytecraft.digits(text, 6, 2),
-            Bytecraft.digits(text, 8, 2),
-            Bytecraft.digits(text, 10, 2),
-            Bytecraft.digits(text, 12, 2)
-        );
+        bool exists;
+        (exists, unixSeconds) = Bytecraft.civilTime(text);
         if (!exists) fail(reader);
-        return seconds_;
     }
 }

@@ -164,24 +164,39 @@ interface ICollateralStore {
     /// @notice SHA-256 of the DER of the root certificate that everything here leads to.
     function rootFingerprint() external view returns (bytes32);
 
-    /// @notice A PCK authority with its revocation list, everything above and in it being in force now.
-    /// @param subject Keccak-256 of the authority's DER name.
-    /// @return record Account that holds them, as {AuthorityRecord} reads it; zero for a stranger.
-    /// @return validUntil Last second at which all of it is in force.
-    function authorityInForce(bytes32 subject)
-        external
-        view
-        returns (address record, uint40 validUntil);
+    /// @notice A PCK authority with its revocation list.
+    /// @param record Account that holds them; zero for a stranger.
+    /// @param issuedAt thisUpdate of the list.
+    /// @param validUntil Last second at which all of it, and all above it, is in force.
+    struct AuthorityInForce {
+        address record;
+        uint40 issuedAt;
+        uint40 validUntil;
+    }
 
-    /// @notice TCB info and QE identity for a family of platforms, all of it being in force now.
-    /// @return tcbInfo Account that holds the TCB info, as {TcbRecord} reads it.
-    /// @return qeIdentity Account that holds the QE identity, as {QeRecord} reads it.
-    /// @return evaluationNumber `tcbEvaluationDataNumber` of the TCB info.
-    /// @return validUntil Last second at which all of it is in force.
-    function documentsInForce(bytes6 fmspc)
-        external
-        view
-        returns (address tcbInfo, address qeIdentity, uint32 evaluationNumber, uint40 validUntil);
+    /// @notice TCB info and QE identity for a family of platforms.
+    /// @param tcbInfo Account that holds the TCB info, as `TcbRecord` reads it.
+    /// @param qeIdentity Account that holds the QE identity, as `QeRecord` reads it.
+    /// @param evaluationNumber `tcbEvaluationDataNumber` of the TCB info.
+    /// @param qeEvaluationNumber The same of the QE identity.
+    /// @param issuedAt Issue date of the older of the two.
+    /// @param validUntil Last second at which all of it, and all above it, is in force.
+    struct DocumentsInForce {
+        address tcbInfo;
+        address qeIdentity;
+        uint32 evaluationNumber;
+        uint32 qeEvaluationNumber;
+        uint40 issuedAt;
+        uint40 validUntil;
+    }
+
+    /// @notice A PCK authority, with everything that vouches for it in force now; reverts otherwise.
+    /// @param subject Keccak-256 of the authority's DER name.
+    function authorityInForce(bytes32 subject) external view returns (AuthorityInForce memory);
+
+    /// @notice The documents for a family of platforms, with everything that vouches for them in force
+    /// now; reverts otherwise.
+    function documentsInForce(bytes6 fmspc) external view returns (DocumentsInForce memory);
 
     /// @notice What is stored as TCB info; zeros for nothing.
     function tcbInfoState(bytes6 fmspc)

@@ -36,6 +36,25 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
         bytes6 fmspc;
     }
 
+    /// @notice What a verified quote shows beyond the claims that every registry asks for.
+    /// @param claims The claims.
+    /// @param fmspc Family of platforms.
+    /// @param qeEvaluationNumber `tcbEvaluationDataNumber` of the QE identity.
+    /// @param collateralIssuedAt Issue date of the oldest of TCB info, QE identity and PCK list.
+    /// @param degradedSince Since when the platform is not at its best: for each part that is behind, the
+    /// date of the level just above the one it reaches, or of that one if there is none; the earliest.
+    /// Zero when everything is up to date.
+    /// @param advisories First four bytes of Keccak-256 of the name of each advisory that applies; one
+    /// that applies to several parts is there several times.
+    struct Appraisal {
+        QuoteClaims claims;
+        bytes6 fmspc;
+        uint32 qeEvaluationNumber;
+        uint40 collateralIssuedAt;
+        uint40 degradedSince;
+        bytes4[] advisories;
+    }
+
     /// @notice A PCK certificate was verified; evidence may carry its facts instead of its DER.
     event PckRemembered(bytes32 indexed key, bytes16 indexed ppid, bytes6 indexed fmspc);
 
@@ -105,6 +124,9 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
 
     /// @notice Whether facts with this key were verified, see {rememberPck}.
     function isRemembered(bytes32 key) external view returns (bool);
+
+    /// @notice Verifies evidence as {verifyQuote} does and tells more of it, for appraisal policies.
+    function appraiseQuote(bytes calldata evidence) external view returns (Appraisal memory);
 
     /// @notice Verifies a PCK certificate once, so that renewals carry 168 bytes of facts instead of
     /// 1.3 kB of DER and save its signature. Validity and revocation are looked at again every time.

@@ -1,247 +1,278 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {TCB_REVOKED} from "../TcbStatus.sol";
+import {
+    TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED,
+    TCB_CONFIGURATION_NEEDED,
+    TCB_OUT_OF_DATE,
+    TCB_OUT_OF_DATE_CONFIGURATION_NEEDED,
+    TCB_REVOKED,
+    TCB_SW_HARDENING_NEEDED,
+    TCB_UP_TO_DATE
+} from "../TcbStatus.sol";
 import {Bytecraft} from "./Bytecraft.sol";
+import {Packer} from "./Packer.sol";
 
 /// @title IntelJson
 /// @notice Reads the documents that Intel signs, in calldata and forward only, as a template: every
 /// field in its place, of its type, once; no blanks. A field that moved, repeated or changed its type
 /// is refused, because a second reading of one signed text would be a second truth.
 /// @dev Intel has written these documents in one form for as long as version 4 of its service exists.
+///
+/// Single steps do not look at the end of the text: a cursor only moves forward, so one that went
+/// beyond is found out by {finish}, and what it read there never leaves this library.
 library IntelJson {
-    /// @dev `at` and `end` are offsets into the text that is handed in beside the cursor.
+    using Packer for Packer.Buffer;
+
+    /// @dev Positions as {Bytecraft} has them.
     struct Cursor {
         uint256 at;
         uint256 end;
+        /// @dev Where the text begins: offsets in errors count from here.
+        uint256 origin;
         bytes4 refusal;
     }
 
-    /// @notice A cursor over the whole text.
+    uint256 private constant MAXIMUM_LEVELS = 64;
+    uint256 private constant MAXIMUM_ADVISORIES = 128;
+    uint256 private constant MAXIMUM_ADVISORY_LENGTH = 256;
+    /// @dev The byte 01 in each of 32 lanes of 8 bits.
+    uint256 private constant ONES = type(uint256).max / 0xff;
+
+    /// @notice A cursor over an argument.
     /// @param refusal Selector of an error with one `uint256`, the offset at which reading stopped.
-    function over(bytes calldata text, bytes4 refusal) internal pure returns (Cursor memory) {
-        return Cursor({at: 0, end: text.length, refusal: refusal});
+    function over(bytes calldata document, bytes4 refusal) internal pure returns (Cursor memory) {
+        uint256 origin = Bytecraft.position(document);
+        return Cursor({
+            at: origin, end: origin + document.length, origin: origin, refusal: refusal
+        });
     }
 
     /// @notice Raises the error of this cursor with the offset reached.
     function fail(Cursor memory cursor) internal pure {
-        Bytecraft.revertWith(cursor.refusal, cursor.at);
+        Bytecraft.revertWith(cursor.refusal, cursor.at - cursor.origin);
+    }
+
+    /// @notice The text must end exactly here.
+    function finish(Cursor memory cursor) internal pure {
+        if (cursor.at != cursor.end) fail(cursor);
     }
 
     /// @notice Steps over exactly these characters.
     /// @param literal The characters, left-aligned.
     /// @param length Their number, at most 32.
-    function expect(
-        Cursor memory cursor,
-        bytes calldata text,
-        bytes32 literal,
-        uint256 length
-    ) internal pure {
-        if (!take(cursor, text, literal, length)) fail(cursor);
+    function expect(Cursor memory cursor, bytes32 literal, uint256 length) internal pure {
+        if (!take(cursor, literal, length)) fail(cursor);
     }
 
     /// @notice Steps over these characters if they are next.
     function take(
         Cursor memory cursor,
-        bytes calldata text,
         bytes32 literal,
         uint256 length
     ) internal pure returns (bool isNext) {
-        uint256 at = cursor.at;
-        if (at + length > cursor.end) return false;
-        if ((Bytecraft.wordAt(text, at) ^ literal) >> (256 - 8 * length) != 0) return false;
-        cursor.at = at + length;
-        return true;
+        unchecked {
+            // Positions in calldata, lengths of at most 32.
+            uint256 at = cursor.at;
+            isNext = (Bytecraft.word(at) ^ uint256(literal)) >> (256 - 8 * length) == 0;
+            if (isNext) cursor.at = at + length;
+        }
     }
 
     /// @notice An unsigned integer without leading zeros.
-    function integer(
-        Cursor memory cursor,
-        bytes calldata text,
-        uint256 maximum
-    ) internal pure returns (uint256 value) {
+    function integer(Cursor memory cursor, uint256 maximum) internal pure returns (uint256 value) {
         unchecked {
-            uint256 start = cursor.at;
-            uint256 at = start;
-            uint256 word = uint256(Bytecraft.wordAt(text, at));
-            // Ten digits hold any 32-bit number.
-            for (; at < cursor.end && at - start < 11; ++at) {
-                uint256 digit = ((word >> (248 - 8 * (at - start))) & 0xff) - 0x30;
+            // At most ten digits, which hold any 32-bit number.
+            uint256 characters = Bytecraft.word(cursor.at);
+            value = (characters >> 248) - 0x30;
+            if (value > 9) fail(cursor);
+            uint256 count = 1;
+            for (; count < 10; ++count) {
+                characters <<= 8;
+                uint256 digit = (characters >> 248) - 0x30;
                 if (digit > 9) break;
+                if (value == 0) fail(cursor);
                 value = value * 10 + digit;
             }
-            bool hasLeadingZero = at - start > 1 && word >> 248 == 0x30;
-            if (at == start || value > maximum || hasLeadingZero) fail(cursor);
-            cursor.at = at;
+            if (value > maximum) fail(cursor);
+            cursor.at += count;
         }
     }
 
     /// @notice `YYYY-MM-DDTHH:MM:SSZ` with its closing quote.
     /// @return unixSeconds Zero for what lies before 1970.
-    function time(
-        Cursor memory cursor,
-        bytes calldata text
-    ) internal pure returns (uint40 unixSeconds) {
-        uint256 word = uint256(Bytecraft.wordAt(text, cursor.at));
-        // 21 = 20 characters + quote; the mask keeps what stands between the digits.
-        uint256 between = word & 0x00000000ff0000ff0000ff0000ff0000ff0000ffff << 88;
-        bool isShaped = cursor.at + 21 <= cursor.end
-            && between
-                == uint256(bytes32(hex"000000002d00002d00005400003a00003a00005a22"));
-        if (!isShaped) fail(cursor);
-        (bool exists, uint40 instant) = Bytecraft.civilTime(
-            Bytecraft.digits(word, 0, 4),
-            Bytecraft.digits(word, 5, 2),
-            Bytecraft.digits(word, 8, 2),
-            Bytecraft.digits(word, 11, 2),
-            Bytecraft.digits(word, 14, 2),
-            Bytecraft.digits(word, 17, 2)
-        );
-        if (!exists) fail(cursor);
-        cursor.at += 21;
-        return instant;
-    }
-
-    /// @notice Hexadecimal digits of `length` bytes, at most 16, either case.
-    /// @return value The bytes, left-aligned.
-    function hexBytes(
-        Cursor memory cursor,
-        bytes calldata text,
-        uint256 length
-    ) internal pure returns (bytes16 value) {
+    function time(Cursor memory cursor) internal pure returns (uint40 unixSeconds) {
         unchecked {
-            if (cursor.at + 2 * length > cursor.end) fail(cursor);
-            uint256 word = uint256(Bytecraft.wordAt(text, cursor.at));
-            // What stands behind the digits is replaced by zeros, so that all 32 lanes are digits.
-            uint256 rest = 256 - 16 * length;
-            word = (word >> rest) << rest;
-            word |= (_ONES * 0x30) & ((1 << rest) - 1);
-
-            // One lane per character. Letters of both cases have bit 6, digits have not.
-            uint256 isLetter = (word >> 6) & _ONES;
-            uint256 low = word & (_ONES * 0x0f);
-            // Upper half: 3 for digits, 4 or 6 for letters.
-            uint256 high = (word >> 4) & (_ONES * 0x0f);
-            uint256 wrong = (high & ~(isLetter << 1)) ^ (_ONES * 3 + isLetter);
-            // A letter's low half is 1 to 6, a digit's 0 to 9: bit 4 of the sums shows the excess.
-            wrong |= (low + _ONES * 6 + isLetter * 3) & (_ONES << 4);
-            wrong |= ~(low + _ONES * 16 - isLetter) & (_ONES << 4);
-            if (wrong != 0) fail(cursor);
-            uint256 nibbles = low + isLetter * 9;
-
-            // 32 lanes of a nibble become 16 bytes.
-            nibbles = (nibbles | nibbles >> 4) & (type(uint256).max / 0xffff * 0xff);
-            nibbles = (nibbles | nibbles >> 8) & (type(uint256).max / 0xffffffff * 0xffff);
-            nibbles =
-                (nibbles | nibbles >> 16) & (type(uint256).max / type(uint64).max * 0xffffffff);
-            nibbles = (nibbles | nibbles >> 32)
-                & (type(uint256).max / type(uint128).max * type(uint64).max);
-            nibbles = (nibbles | nibbles >> 64) & type(uint128).max;
-            cursor.at += 2 * length;
-            return bytes16(uint128(nibbles));
+            uint256 characters = Bytecraft.word(cursor.at);
+            // 88 = 256 - 8 * 21 characters; the mask keeps those between the digits.
+            uint256 between = (characters >> 88) & 0x00000000ff0000ff0000ff0000ff0000ff0000ffff;
+            if (between != 0x000000002d00002d00005400003a00003a00005a22) fail(cursor);
+            uint256 digits = characters >> 224;
+            digits = digits << 16 | (characters >> 200 & 0xffff);
+            digits = digits << 16 | (characters >> 176 & 0xffff);
+            digits = digits << 16 | (characters >> 152 & 0xffff);
+            digits = digits << 16 | (characters >> 128 & 0xffff);
+            digits = digits << 16 | (characters >> 104 & 0xffff);
+            bool exists;
+            // 144 = 256 - 8 * 14 digits
+            (exists, unixSeconds) = Bytecraft.civilTime(digits << 144);
+            if (!exists) fail(cursor);
+            cursor.at += 21;
         }
     }
 
-    /// @notice Steps over the rest of a text and its closing quote, at most `maximum` characters. Escapes
-    /// and control characters are refused: no identifier of Intel's has any.
-    function skipText(
+    /// @notice Hexadecimal digits of `length` bytes, at most 16, either case.
+    /// @return value The number that they write, most significant digit first.
+    function hexNumber(
         Cursor memory cursor,
-        bytes calldata text,
-        uint256 maximum
-    ) internal pure {
+        uint256 length
+    ) internal pure returns (uint256 value) {
         unchecked {
-            uint256 at = cursor.at;
-            uint256 limit = at + maximum;
+            // What stands behind the digits gives way to zeros in front, so that all lanes are digits.
+            uint256 digits = Bytecraft.word(cursor.at) >> (256 - 16 * length);
+            if (length < 16) digits |= (ONES * 0x30) << (16 * length);
+
+            // One lane a character. Letters of both cases have bit 6, digits have not.
+            uint256 letters = (digits >> 6) & ONES;
+            uint256 low = digits & (ONES * 0x0f);
+            // Upper half: 3 for a digit, 4 or 6 for a letter.
+            uint256 high = (digits >> 4) & (ONES * 0x0f);
+            uint256 wrong = (high & ~(letters << 1)) ^ (ONES * 3 + letters);
+            // Lower half: at most 9 for a digit, 1 to 6 for a letter; bit 4 of the sums shows the excess.
+            wrong |= (low + ONES * 6 + letters * 3) & (ONES << 4);
+            wrong |= ~(low + ONES * 16 - letters) & (ONES << 4);
+            if (wrong != 0) fail(cursor);
+            value = low + letters * 9;
+
+            // 32 lanes of a nibble become 16 bytes.
+            value = (value | value >> 4) & (type(uint256).max / 0xffff * 0xff);
+            value = (value | value >> 8) & (type(uint256).max / 0xffffffff * 0xffff);
+            value = (value | value >> 16) & (type(uint256).max / type(uint64).max * 0xffffffff);
+            value =
+                (value | value >> 32) & (type(uint256).max / type(uint128).max * type(uint64).max);
+            value = (value | value >> 64) & type(uint128).max;
+            cursor.at += 2 * length;
+        }
+    }
+
+    /// @notice The rest of a text, up to its closing quote, over which it steps as well. Escapes and
+    /// control characters are refused: no identifier of Intel's has any.
+    /// @return start Position of the first character.
+    /// @return end Position of the quote.
+    function text(
+        Cursor memory cursor,
+        uint256 maximum
+    ) internal pure returns (uint256 start, uint256 end) {
+        unchecked {
+            start = cursor.at;
+            end = start;
             while (true) {
-                uint256 word = uint256(Bytecraft.wordAt(text, at));
-                uint256 stops = _lanesEqual(word, 0x22) | _lanesEqual(word, 0x5c)
-                    | (~(((word & (_ONES * 0x7f)) + _ONES * 0x60) | word) & (_ONES << 7));
+                uint256 lanes = Bytecraft.word(end);
+                // Bit 7 of every lane with a quote, a backslash or a control character.
+                uint256 stops = _lanesEqual(lanes, 0x22) | _lanesEqual(lanes, 0x5c)
+                    | ~((lanes & (ONES * 0x7f)) + ONES * 0x60 | lanes) & (ONES << 7);
                 if (stops == 0) {
-                    at += 32;
-                    if (at > limit || at > cursor.end) fail(cursor);
+                    end += 32;
+                    if (end - start > maximum) fail(cursor);
                     continue;
                 }
-                // Index of the most significant lane that stops.
-                uint256 index;
-                while (stops >> 255 == 0) {
-                    stops <<= 8;
-                    ++index;
-                }
-                at += index;
-                bool isQuote = (word >> (248 - 8 * index)) & 0xff == 0x22;
-                if (at > limit || at >= cursor.end || !isQuote) fail(cursor);
-                cursor.at = at + 1;
-                return;
+                uint256 index = _firstLane(stops);
+                end += index;
+                bool isQuote = (lanes >> (248 - 8 * index)) & 0xff == 0x22;
+                if (!isQuote || end - start > maximum) fail(cursor);
+                cursor.at = end + 1;
+                return (start, end);
             }
         }
     }
 
     /// @notice One of Intel's statuses with its closing quote.
     /// @param isPart Whether only those of a QE or module level are known: UpToDate, OutOfDate, Revoked.
-    function status(
-        Cursor memory cursor,
-        bytes calldata text,
-        bool isPart
-    ) internal pure returns (uint8 code) {
-        if (take(cursor, text, 'UpToDate"', 9)) return 0;
-        if (take(cursor, text, 'OutOfDate"', 10)) return 4;
-        if (take(cursor, text, 'Revoked"', 8)) return TCB_REVOKED;
+    function status(Cursor memory cursor, bool isPart) internal pure returns (uint8 code) {
+        if (take(cursor, 'UpToDate"', 9)) return TCB_UP_TO_DATE;
+        if (take(cursor, 'OutOfDate"', 10)) return TCB_OUT_OF_DATE;
+        if (take(cursor, 'Revoked"', 8)) return TCB_REVOKED;
         if (isPart) fail(cursor);
-        if (take(cursor, text, 'SWHardeningNeeded"', 18)) return 1;
-        if (take(cursor, text, 'ConfigurationNeeded"', 20)) return 2;
-        if (take(cursor, text, 'ConfigurationAndSWHardeningNeede', 32)) {
-            expect(cursor, text, 'd"', 2);
-            return 3;
+        if (take(cursor, 'SWHardeningNeeded"', 18)) return TCB_SW_HARDENING_NEEDED;
+        if (take(cursor, 'ConfigurationNeeded"', 20)) return TCB_CONFIGURATION_NEEDED;
+        if (take(cursor, "ConfigurationAndSWHardeningNeede", 32)) {
+            expect(cursor, 'd"', 2);
+            return TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED;
         }
-        expect(cursor, text, 'OutOfDateConfigurationNeeded"', 29);
-        return 5;
+        expect(cursor, 'OutOfDateConfigurationNeeded"', 29);
+        return TCB_OUT_OF_DATE_CONFIGURATION_NEEDED;
     }
 
-    /// @notice The optional list of advisories with which a level ends. Its entries are not kept.
-    function skipAdvisories(Cursor memory cursor, bytes calldata text) internal pure {
-        if (!take(cursor, text, ',"advisoryIDs":[', 16)) return;
-        if (take(cursor, text, "]", 1)) return;
-        for (uint256 count; count < 128; ++count) {
-            expect(cursor, text, '"', 1);
-            skipText(cursor, text, 256);
-            if (take(cursor, text, "]", 1)) return;
-            expect(cursor, text, ",", 1);
-        }
-        fail(cursor);
+    /// @notice Date, status and advisories, with which levels of all kinds end, up to their brace.
+    /// @param advisories Gets a tag of 4 bytes for each advisory, the first of Keccak-256 of its name.
+    /// @return packed status 1 ‖ tcbDate 5 ‖ index of the first advisory 2 ‖ number of advisories 1.
+    function levelEnd(
+        Cursor memory cursor,
+        Packer.Buffer memory advisories,
+        bool isPart
+    ) internal pure returns (uint256 packed) {
+        expect(cursor, '"tcbDate":"', 11);
+        uint256 date = time(cursor);
+        expect(cursor, ',"tcbStatus":"', 14);
+        packed = uint256(status(cursor, isPart)) << 64 | date << 24;
+        uint256 first = advisories.length / 4;
+        if (first > type(uint16).max) fail(cursor);
+        packed |= first << 8 | _readAdvisories(cursor, advisories);
+        expect(cursor, "}", 1);
     }
 
-    /// @notice `"tcbLevels":[…]` of a QE or module identity, from behind the opening bracket to the
-    /// closing one.
-    /// @return levels For each level isvsvn 2 ‖ status 1 ‖ tcbDate 5 bytes.
+    /// @notice `"tcbLevels":[…]` of a QE or module identity, from behind the opening bracket to behind
+    /// the closing one.
+    /// @param levels Gets 11 bytes for each level: isvsvn 2 ‖ what {levelEnd} packs 9.
+    /// @return count Number of levels.
     function isvLevels(
         Cursor memory cursor,
-        bytes calldata text
-    ) internal pure returns (bytes memory levels) {
-        if (take(cursor, text, "]", 1)) return levels;
-        for (uint256 count; count < 64; ++count) {
-            expect(cursor, text, '{"tcb":{"isvsvn":', 17);
-            uint256 isvSvn = integer(cursor, text, type(uint16).max);
-            expect(cursor, text, '},"tcbDate":"', 13);
-            uint40 date = time(cursor, text);
-            expect(cursor, text, ',"tcbStatus":"', 14);
-            uint8 code = status(cursor, text, true);
-            skipAdvisories(cursor, text);
-            expect(cursor, text, "}", 1);
-            levels = bytes.concat(levels, abi.encodePacked(uint16(isvSvn), code, date));
-            if (take(cursor, text, "]", 1)) return levels;
-            expect(cursor, text, ",", 1);
+        Packer.Buffer memory levels,
+        Packer.Buffer memory advisories
+    ) internal pure returns (uint256 count) {
+        if (take(cursor, "]", 1)) return 0;
+        while (true) {
+            if (++count > MAXIMUM_LEVELS) fail(cursor);
+            expect(cursor, '{"tcb":{"isvsvn":', 17);
+            levels.append(integer(cursor, type(uint16).max), 2);
+            expect(cursor, "},", 2);
+            levels.append(levelEnd(cursor, advisories, true), 9);
+            if (take(cursor, "]", 1)) return count;
+            expect(cursor, ",", 1);
         }
-        fail(cursor);
     }
 
-    /// @dev The byte 01 in each of 32 lanes.
-    uint256 private constant _ONES = type(uint256).max / 0xff;
+    function _readAdvisories(
+        Cursor memory cursor,
+        Packer.Buffer memory advisories
+    ) private pure returns (uint256 count) {
+        if (!take(cursor, ',"advisoryIDs":[', 16)) return 0;
+        if (take(cursor, "]", 1)) return 0;
+        while (true) {
+            if (++count > MAXIMUM_ADVISORIES) fail(cursor);
+            expect(cursor, '"', 1);
+            (uint256 start, uint256 end) = text(cursor, MAXIMUM_ADVISORY_LENGTH);
+            // 224 = 256 - 8 * 4
+            advisories.append(uint256(keccak256(Bytecraft.slice(start, end))) >> 224, 4);
+            if (take(cursor, "]", 1)) return count;
+            expect(cursor, ",", 1);
+        }
+    }
 
     /// @dev Bit 7 of every lane that holds `value`; exact, since no lane's sum reaches the next.
-    function _lanesEqual(uint256 word, uint256 value) private pure returns (uint256) {
+    function _lanesEqual(uint256 lanes, uint256 value) private pure returns (uint256) {
         unchecked {
-            uint256 difference = word ^ (_ONES * value);
-            return ~(((difference & (_ONES * 0x7f)) + _ONES * 0x7f) | difference) & (_ONES << 7);
+            uint256 difference = lanes ^ (ONES * value);
+            return ~((difference & (ONES * 0x7f)) + ONES * 0x7f | difference) & (ONES << 7);
         }
+    }
+
+    /// @dev Index of the most significant of the lanes that have bit 7; there is one.
+    function _firstLane(uint256 stops) private pure returns (uint256 index) {
+        if (stops >> 128 == 0) (index, stops) = (16, stops << 128);
+        if (stops >> 192 == 0) (index, stops) = (index | 8, stops << 64);
+        if (stops >> 224 == 0) (index, stops) = (index | 4, stops << 32);
+        if (stops >> 240 == 0) (index, stops) = (index | 2, stops << 16);
+        if (stops >> 248 == 0) index |= 1;
     }
 }

@@ -24,39 +24,48 @@ library PckExtension {
     uint256 private constant ENTRY_OID = 0x060a2a864886f84d010d01;
     /// @dev 06 0b ‖ 1.2.840.113741.1.13.1.2, to be followed by one arc.
     uint256 private constant TCB_OID = 0x060b2a864886f84d010d0102;
+    /// @dev 30 10 ‖ {TCB_OID} ‖ arc ‖ 02 01, to be followed by an SVN below 128.
+    uint256 private constant NARROW_SVN = 0x3010 << 120 | TCB_OID << 24 | 0x0201;
+    /// @dev 30 11 ‖ {TCB_OID} ‖ arc ‖ 02 02, to be followed by 00 and an SVN from 128 on.
+    uint256 private constant WIDE_SVN = 0x3011 << 120 | TCB_OID << 24 | 0x0202;
     /// @dev Entries that must be there, as bits of their arcs.
     uint256 private constant REQUIRED = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5;
 
-    /// @param start Offset of the contents of the extension's OCTET STRING in `der`.
+    /// @param certificate The DER around it, from which offsets in errors count.
+    /// @param start Position of the contents of the extension's OCTET STRING.
+    /// @param end Position behind them; both zero for an extension that is absent.
     /// @param refusal Selector of the error for an extension that is not as specified.
     function parse(
-        bytes calldata der,
+        bytes calldata certificate,
         uint256 start,
         uint256 end,
         bytes4 refusal
     ) internal pure returns (Platform memory platform) {
-        Der.Reader memory reader = Der.Reader({at: start, end: end, refusal: refusal});
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
+        Der.Reader memory reader = Der.over(certificate, refusal);
+        if (end == 0) reader.fail();
+        reader.at = start;
+        reader.end = end;
+        uint256 outer = reader.enter(Der.SEQUENCE);
         uint256 seen;
         while (!reader.isDone()) {
-            uint256 afterEntry = reader.enter(der, Der.SEQUENCE);
-            uint256 arc = _entryArc(reader, der);
+            uint256 afterEntry = reader.enter(Der.SEQUENCE);
+            uint256 arc = _entryArc(reader);
             if (arc == 0 || arc > 7 || seen & (1 << arc) != 0) reader.fail();
             seen |= 1 << arc;
             if (arc == 1) {
-                platform.ppid = bytes16(_octets(reader, der, 16));
+                platform.ppid = bytes16(_octets(reader, 16));
             } else if (arc == 2) {
-                _readTcb(reader, der, platform);
+                _readTcb(reader, platform);
             } else if (arc == 3) {
-                platform.pceId = bytes2(_octets(reader, der, 2));
+                platform.pceId = bytes2(_octets(reader, 2));
             } else if (arc == 4) {
-                platform.fmspc = bytes6(_octets(reader, der, 6));
+                platform.fmspc = bytes6(_octets(reader, 6));
             } else if (arc == 5) {
-                reader.readUnsigned(der, Der.ENUMERATED, 6);
+                reader.readUnsigned(Der.ENUMERATED, 6);
             } else if (arc == 6) {
-                _octets(reader, der, 16);
+                _octets(reader, 16);
             } else {
-                reader.read(der, Der.SEQUENCE);
+                reader.read(Der.SEQUENCE);
             }
             reader.leave(afterEntry);
         }
@@ -65,11 +74,8 @@ library PckExtension {
     }
 
     /// @dev The OID is compared with its tag and length, 11 bytes, and its last arc returned.
-    function _entryArc(
-        Der.Reader memory reader,
-        bytes calldata der
-    ) private pure returns (uint256 arc) {
-        uint256 head = uint256(Bytecraft.wordAt(der, reader.at));
+    function _entryArc(Der.Reader memory reader) private pure returns (uint256 arc) {
+        uint256 head = Bytecraft.word(reader.at);
         if (reader.at + 12 > reader.end || head >> 168 != ENTRY_OID) reader.fail();
         reader.at += 12;
         return (head >> 160) & 0xff;
@@ -77,12 +83,11 @@ library PckExtension {
 
     function _octets(
         Der.Reader memory reader,
-        bytes calldata der,
         uint256 length
     ) private pure returns (bytes32) {
-        (uint256 start, uint256 end) = reader.read(der, Der.OCTET_STRING);
+        (uint256 start, uint256 end) = reader.read(Der.OCTET_STRING);
         if (end - start != length) reader.fail();
-        return Bytecraft.wordAt(der, start);
+        return bytes32(Bytecraft.word(start));
     }
 
     /// @dev Arcs 1 to 16 are component SVNs, 17 the PCESVN, 18 the CPUSVN: these, in this order.
@@ -91,51 +96,50 @@ library PckExtension {
     /// 30 11 ‖ OID ‖ 02 02 00 v above, so both are compared as one word instead of walked.
     function _readTcb(
         Der.Reader memory reader,
-        bytes calldata der,
         Platform memory platform
     ) private pure {
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
+        uint256 outer = reader.enter(Der.SEQUENCE);
+        uint256 at = reader.at;
         uint256 svns;
-        for (uint256 arc = 1; arc <= 16; ++arc) {
-            uint256 at = reader.at;
-            uint256 head = uint256(Bytecraft.wordAt(der, at));
-            // 136 = 256 - 8 * (2 tag and length + 13 OID); 15 bytes of head are fixed
-            uint256 oid = (head >> 136) & ((1 << 104) - 1);
-            if (oid != (TCB_OID << 8 | arc)) reader.fail();
-            uint256 svn;
-            if (head >> 240 == 0x3010) {
-                svn = (head >> 112) & 0xff;
-                if ((head >> 120) & 0xffff != 0x0201 || svn >= 0x80) reader.fail();
-                reader.at = at + 18;
-            } else {
-                svn = (head >> 104) & 0xff;
-                bool isWide = head >> 240 == 0x3011 && (head >> 112) & 0xffffff == 0x020200;
-                if (!isWide || svn < 0x80) reader.fail();
-                reader.at = at + 19;
+        unchecked {
+            // Positions in calldata.
+            for (uint256 arc = 1; arc <= 16; ++arc) {
+                // 32 - 14 = 18: tag, length, OID 13, tag, length, SVN, the last byte of the shorter form.
+                uint256 entry = Bytecraft.word(at) >> 104;
+                uint256 svn = entry >> 8 & 0xff;
+                uint256 fixed_ = entry >> 16;
+                if (fixed_ == (NARROW_SVN | arc << 16)) {
+                    if (svn >= 0x80) reader.fail();
+                    at += 18;
+                } else {
+                    if (fixed_ != (WIDE_SVN | arc << 16) || svn != 0) reader.fail();
+                    svn = entry & 0xff;
+                    if (svn < 0x80) reader.fail();
+                    at += 19;
+                }
+                svns = svns << 8 | svn;
             }
-            if (reader.at > reader.end) reader.fail();
-            svns = svns << 8 | svn;
         }
+        if (at > reader.end) reader.fail();
+        reader.at = at;
         platform.componentSvns = bytes16(uint128(svns));
 
-        uint256 afterItem = reader.enter(der, Der.SEQUENCE);
-        _expectTcbArc(reader, der, 17);
-        (uint256 pceSvn,) = reader.readUnsigned(der, Der.INTEGER, 2);
-        platform.pceSvn = uint16(pceSvn);
+        uint256 afterItem = reader.enter(Der.SEQUENCE);
+        _expectTcbArc(reader, 17);
+        platform.pceSvn = uint16(reader.readUnsigned(Der.INTEGER, 2));
         reader.leave(afterItem);
-        afterItem = reader.enter(der, Der.SEQUENCE);
-        _expectTcbArc(reader, der, 18);
-        _octets(reader, der, 16);
+        afterItem = reader.enter(Der.SEQUENCE);
+        _expectTcbArc(reader, 18);
+        _octets(reader, 16);
         reader.leave(afterItem);
         reader.leave(outer);
     }
 
     function _expectTcbArc(
         Der.Reader memory reader,
-        bytes calldata der,
         uint256 arc
     ) private pure {
-        uint256 head = uint256(Bytecraft.wordAt(der, reader.at));
+        uint256 head = Bytecraft.word(reader.at);
         if (reader.at + 13 > reader.end || head >> 152 != (TCB_OID << 8 | arc)) reader.fail();
         reader.at += 13;
     }

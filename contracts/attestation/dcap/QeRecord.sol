@@ -15,7 +15,8 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// | 94     | 8     | miscselect 4, miscselectMask 4                          |
 /// | 102    | 2     | isvprodid                                               |
 /// | 104    | 1     | number of levels, n                                     |
-/// | 105    | 8 n   | levels: isvsvn 2, status 1, tcbDate 5                   |
+/// | 105    | 11 n  | levels: isvsvn 2, level end 9, see {TcbRecord}          |
+/// | …      | 4 m   | tags of advisories, see {TcbRecord}                     |
 library QeRecord {
     function mrSigner(bytes memory record) internal pure returns (bytes32) {
         return Bytecraft.wordIn(record, 30);
@@ -43,9 +44,15 @@ library QeRecord {
         return uint256(Bytecraft.wordIn(record, 102)) >> 240;
     }
 
-    /// @return start Offset of the levels, as {TcbRecord-isvStatus} takes it.
+    /// @return start Offset of the levels, as {TcbRecord-isvLevel} takes it.
     /// @return count Number of levels.
     function levels(bytes memory record) internal pure returns (uint256 start, uint256 count) {
         return (105, uint256(Bytecraft.wordIn(record, 104)) >> 248);
+    }
+
+    /// @notice Offset of the advisories.
+    function advisoriesAt(bytes memory record) internal pure returns (uint256) {
+        (uint256 start, uint256 count) = levels(record);
+        return start + 11 * count;
     }
 }

@@ -25,6 +25,15 @@ library Records {
         }
     }
 
+    /// @notice The 32 bytes from an offset on of a record that {write} returned.
+    function readWord(address record, uint256 offset) internal view returns (bytes32 word) {
+        assembly ("memory-safe") {
+            // The scratch space; 45 bytes of a clone stand before its arguments.
+            extcodecopy(record, 0x00, add(offset, 45), 0x20)
+            word := mload(0x00)
+        }
+    }
+
     /// @notice The bytes of a record that {write} returned.
     function read(address record) internal view returns (bytes memory) {
         return Clones.fetchCloneArgs(record);

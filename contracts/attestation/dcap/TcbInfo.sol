@@ -1,165 +1,186 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Bytecraft} from "./Bytecraft.sol";
 import {IntelJson} from "./IntelJson.sol";
+import {Packer} from "./Packer.sol";
 
 /// @title TcbInfo
 /// @notice Reads version 3 of the TDX TCB info that Intel signs, into the packed form in which it is
-/// kept. @dev Intel PCS API v4, `/tdx/certification/v4/tcb`.
+/// kept.
+/// @dev Intel PCS API v4, `/tdx/certification/v4/tcb`.
 library TcbInfo {
     using IntelJson for IntelJson.Cursor;
+    using Packer for Packer.Buffer;
 
     struct Document {
         uint40 issueDate;
         uint40 nextUpdate;
         bytes6 fmspc;
         uint32 evaluationNumber;
-        /// @dev Packed as {TcbRecord} reads it, without its head.
+        /// @dev As {TcbRecord} reads it, without its head.
         bytes packed;
     }
 
     uint256 private constant MAXIMUM_LEVELS = 64;
     uint256 private constant MAXIMUM_MODULES = 16;
+    uint256 private constant MAXIMUM_LABEL = 64;
 
     /// @param malformed Selector of the error, with an offset, for a text of another form.
     /// @param unsupported Selector of the error, with an offset, for another kind of TCB info.
     function parse(
-        bytes calldata text,
+        bytes calldata document,
         bytes4 malformed,
         bytes4 unsupported
-    ) internal pure returns (Document memory document) {
-        IntelJson.Cursor memory cursor = IntelJson.over(text, malformed);
-        cursor.expect(text, '{"id":"', 7);
-        cursor.refusal = unsupported;
-        cursor.expect(text, 'TDX"', 4);
-        cursor.refusal = malformed;
-        cursor.expect(text, ',"version":', 11);
-        _expectNumber(cursor, text, 3, unsupported);
-        cursor.expect(text, ',"issueDate":"', 14);
-        document.issueDate = cursor.time(text);
-        cursor.expect(text, ',"nextUpdate":"', 15);
-        document.nextUpdate = cursor.time(text);
-        cursor.expect(text, ',"fmspc":"', 10);
-        document.fmspc = bytes6(cursor.hexBytes(text, 6));
-        cursor.expect(text, '","pceId":"', 11);
-        bytes2 pceId = bytes2(cursor.hexBytes(text, 2));
-        cursor.expect(text, '","tcbType":', 12);
-        _expectNumber(cursor, text, 0, unsupported);
-        cursor.expect(text, ',"tcbEvaluationDataNumber":', 27);
-        document.evaluationNumber = uint32(cursor.integer(text, type(uint32).max));
+    ) internal pure returns (Document memory info) {
+        IntelJson.Cursor memory cursor = IntelJson.over(document, malformed);
+        cursor.expect('{"id":"', 7);
+        if (!cursor.take('TDX"', 4)) _refuse(cursor, unsupported);
+        cursor.expect(',"version":', 11);
+        if (cursor.integer(type(uint8).max) != 3) _refuse(cursor, unsupported);
+        cursor.expect(',"issueDate":"', 14);
+        info.issueDate = cursor.time();
+        cursor.expect(',"nextUpdate":"', 15);
+        info.nextUpdate = cursor.time();
+        cursor.expect(',"fmspc":"', 10);
+        info.fmspc = bytes6(uint48(cursor.hexNumber(6)));
+        cursor.expect('","pceId":"', 11);
+        uint256 pceId = cursor.hexNumber(2);
+        cursor.expect('","tcbType":', 12);
+        if (cursor.integer(type(uint8).max) != 0) _refuse(cursor, unsupported);
+        cursor.expect(',"tcbEvaluationDataNumber":', 27);
+        info.evaluationNumber = uint32(cursor.integer(type(uint32).max));
 
-        cursor.expect(text, ',"tdxModule":{', 14);
-        bytes memory module = _module(cursor, text);
-        cursor.expect(text, "}", 1);
-        (bytes memory identities, uint256 identityCount) = _identities(cursor, text);
-        cursor.expect(text, ',"tcbLevels":[', 14);
-        (bytes memory levels, uint256 levelCount) = _levels(cursor, text);
-        cursor.expect(text, "}", 1);
-        if (cursor.at != cursor.end) cursor.fail();
-        document.packed = bytes.concat(
-            abi.encodePacked(pceId, uint8(levelCount), uint8(identityCount)),
-            levels,
-            module,
-            identities
-        );
+        // Packed forms are shorter than what they are read from: an advisory of no characters takes
+        // three in the text and four here, so the text's length and a third bounds each part.
+        uint256 capacity = document.length + document.length / 3 + 1;
+        Packer.Buffer memory modules = Packer.create(capacity);
+        Packer.Buffer memory levels = Packer.create(capacity);
+        Packer.Buffer memory advisories = Packer.create(capacity);
+        cursor.expect(',"tdxModule":{', 14);
+        _readModule(cursor, modules);
+        cursor.expect("}", 1);
+        uint256 moduleCount = _readIdentities(cursor, modules, advisories);
+        cursor.expect(',"tcbLevels":[', 14);
+        uint256 levelCount = _readLevels(cursor, levels, advisories);
+        cursor.expect("}", 1);
+        cursor.finish();
+        info.packed = _join(pceId, levelCount, moduleCount, levels, modules, advisories);
     }
 
-    function _expectNumber(
-        IntelJson.Cursor memory cursor,
-        bytes calldata text,
-        uint256 expected,
-        bytes4 unsupported
-    ) private pure {
-        if (cursor.integer(text, type(uint8).max) == expected) return;
+    function _refuse(IntelJson.Cursor memory cursor, bytes4 unsupported) private pure {
         cursor.refusal = unsupported;
         cursor.fail();
     }
 
-    /// @return packed mrsigner 48 ‖ attributes 8 ‖ attributesMask 8 bytes.
-    function _module(
-        IntelJson.Cursor memory cursor,
-        bytes calldata text
-    ) private pure returns (bytes memory packed) {
-        cursor.expect(text, '"mrsigner":"', 12);
-        bytes16 first = cursor.hexBytes(text, 16);
-        bytes16 second = cursor.hexBytes(text, 16);
-        bytes16 third = cursor.hexBytes(text, 16);
-        cursor.expect(text, '","attributes":"', 16);
-        bytes8 attributes = bytes8(cursor.hexBytes(text, 8));
-        cursor.expect(text, '","attributesMask":"', 20);
-        bytes8 mask = bytes8(cursor.hexBytes(text, 8));
-        cursor.expect(text, '"', 1);
-        return abi.encodePacked(first, second, third, attributes, mask);
+    function _join(
+        uint256 pceId,
+        uint256 levelCount,
+        uint256 moduleCount,
+        Packer.Buffer memory levels,
+        Packer.Buffer memory modules,
+        Packer.Buffer memory advisories
+    ) private pure returns (bytes memory) {
+        // 36 = head of the record 30 + PCEID 2 + counts 2 + this offset 2
+        uint256 advisoriesAt = 36 + levels.length + modules.length;
+        return bytes.concat(
+            abi.encodePacked(
+                uint16(pceId), uint8(levelCount), uint8(moduleCount), uint16(advisoriesAt)
+            ),
+            levels.finish(),
+            modules.finish(),
+            advisories.finish()
+        );
     }
 
-    /// @return packed For each identity version 1 ‖ module 64 ‖ level count 1 ‖ levels of 8 bytes.
-    function _identities(
+    /// @dev Appends mrsigner 48 ‖ attributes 8 ‖ attributesMask 8 bytes.
+    function _readModule(
         IntelJson.Cursor memory cursor,
-        bytes calldata text
-    ) private pure returns (bytes memory packed, uint256 count) {
-        if (!cursor.take(text, ',"tdxModuleIdentities":[', 24)) return (packed, 0);
-        if (cursor.take(text, "]", 1)) return (packed, 0);
+        Packer.Buffer memory modules
+    ) private pure {
+        cursor.expect('"mrsigner":"', 12);
+        modules.append(cursor.hexNumber(16), 16);
+        modules.append(cursor.hexNumber(16), 16);
+        modules.append(cursor.hexNumber(16), 16);
+        cursor.expect('","attributes":"', 16);
+        modules.append(cursor.hexNumber(8), 8);
+        cursor.expect('","attributesMask":"', 20);
+        modules.append(cursor.hexNumber(8), 8);
+        cursor.expect('"', 1);
+    }
+
+    /// @dev Appends for each identity version 1 ‖ module 64 ‖ number of levels 1 ‖ levels of 11 bytes.
+    function _readIdentities(
+        IntelJson.Cursor memory cursor,
+        Packer.Buffer memory modules,
+        Packer.Buffer memory advisories
+    ) private pure returns (uint256 count) {
+        if (!cursor.take(',"tdxModuleIdentities":[', 24)) return 0;
+        if (cursor.take("]", 1)) return 0;
         while (true) {
             if (++count > MAXIMUM_MODULES) cursor.fail();
-            cursor.expect(text, '{"id":"TDX_', 11);
-            bytes1 version = bytes1(cursor.hexBytes(text, 1));
-            cursor.expect(text, '",', 2);
-            bytes memory module = _module(cursor, text);
-            cursor.expect(text, ',"tcbLevels":[', 14);
-            bytes memory levels = cursor.isvLevels(text);
-            cursor.expect(text, "}", 1);
-            packed = bytes.concat(
-                packed, abi.encodePacked(version, module, uint8(levels.length / 8), levels)
-            );
-            if (cursor.take(text, "]", 1)) return (packed, count);
-            cursor.expect(text, ",", 1);
+            cursor.expect('{"id":"TDX_', 11);
+            modules.append(cursor.hexNumber(1), 1);
+            cursor.expect('",', 2);
+            _readModule(cursor, modules);
+            cursor.expect(',"tcbLevels":[', 14);
+            uint256 countAt = modules.length;
+            modules.append(0, 1);
+            uint256 levelCount = cursor.isvLevels(modules, advisories);
+            modules.data[countAt] = bytes1(uint8(levelCount));
+            cursor.expect("}", 1);
+            if (cursor.take("]", 1)) return count;
+            cursor.expect(",", 1);
         }
     }
 
-    /// @return packed For each level SGX SVNs 16 ‖ TDX SVNs 16 ‖ pcesvn 2 ‖ status 1 ‖ tcbDate 5 bytes.
-    function _levels(
+    /// @dev Appends for each level SGX SVNs 16 ‖ TDX SVNs 16 ‖ pcesvn 2 ‖ {IntelJson-levelEnd} 9 bytes.
+    function _readLevels(
         IntelJson.Cursor memory cursor,
-        bytes calldata text
-    ) private pure returns (bytes memory packed, uint256 count) {
-        if (cursor.take(text, "]", 1)) return (packed, 0);
+        Packer.Buffer memory levels,
+        Packer.Buffer memory advisories
+    ) private pure returns (uint256 count) {
+        if (cursor.take("]", 1)) return 0;
         while (true) {
             if (++count > MAXIMUM_LEVELS) cursor.fail();
-            cursor.expect(text, '{"tcb":{"sgxtcbcomponents":[', 28);
-            bytes16 sgx = _components(cursor, text);
-            cursor.expect(text, ',"pcesvn":', 10);
-            uint256 pceSvn = cursor.integer(text, type(uint16).max);
-            cursor.expect(text, ',"tdxtcbcomponents":[', 21);
-            bytes16 tdx = _components(cursor, text);
-            cursor.expect(text, '},"tcbDate":"', 13);
-            uint40 date = cursor.time(text);
-            cursor.expect(text, ',"tcbStatus":"', 14);
-            uint8 status = cursor.status(text, false);
-            cursor.skipAdvisories(text);
-            cursor.expect(text, "}", 1);
-            packed = bytes.concat(
-                packed, abi.encodePacked(sgx, tdx, uint16(pceSvn), status, date)
-            );
-            if (cursor.take(text, "]", 1)) return (packed, count);
-            cursor.expect(text, ",", 1);
+            cursor.expect('{"tcb":{"sgxtcbcomponents":[', 28);
+            uint256 sgx = _readComponents(cursor);
+            cursor.expect(',"pcesvn":', 10);
+            uint256 pceSvn = cursor.integer(type(uint16).max);
+            cursor.expect(',"tdxtcbcomponents":[', 21);
+            levels.append(sgx << 128 | _readComponents(cursor), 32);
+            levels.append(pceSvn, 2);
+            cursor.expect("},", 2);
+            levels.append(cursor.levelEnd(advisories, false), 9);
+            if (cursor.take("]", 1)) return count;
+            cursor.expect(",", 1);
         }
     }
 
-    /// @dev Sixteen times {"svn":n} with an optional category and an optional type, both texts.
-    function _components(
-        IntelJson.Cursor memory cursor,
-        bytes calldata text
-    ) private pure returns (bytes16) {
-        uint256 svns;
-        for (uint256 index; index < 16; ++index) {
-            if (index != 0) cursor.expect(text, ",", 1);
-            cursor.expect(text, '{"svn":', 7);
-            svns = svns << 8 | cursor.integer(text, type(uint8).max);
-            if (cursor.take(text, "}", 1)) continue;
-            if (cursor.take(text, ',"category":"', 13)) cursor.skipText(text, 64);
-            if (cursor.take(text, ',"type":"', 9)) cursor.skipText(text, 64);
-            cursor.expect(text, "}", 1);
+    /// @dev Sixteen times {"svn":n} with an optional category and an optional type, both texts. Most have
+    /// neither and a number of one digit, and are compared as one word.
+    function _readComponents(IntelJson.Cursor memory cursor) private pure returns (uint256 svns) {
+        unchecked {
+            for (uint256 index; index < 16; ++index) {
+                if (index != 0) cursor.expect(",", 1);
+                // 184 = 256 - 8 * 9 characters: {"svn":n}
+                uint256 short = Bytecraft.word(cursor.at) >> 184;
+                uint256 digit = (short >> 8 & 0xff) - 0x30;
+                if (short & ~uint256(0xff00) == SHORT_COMPONENT && digit <= 9) {
+                    svns = svns << 8 | digit;
+                    cursor.at += 9;
+                    continue;
+                }
+                cursor.expect('{"svn":', 7);
+                svns = svns << 8 | cursor.integer(type(uint8).max);
+                if (cursor.take(',"category":"', 13)) cursor.text(MAXIMUM_LABEL);
+                if (cursor.take(',"type":"', 9)) cursor.text(MAXIMUM_LABEL);
+                cursor.expect("}", 1);
+            }
         }
-        cursor.expect(text, "]", 1);
-        return bytes16(uint128(svns));
+        cursor.expect("]", 1);
     }
+
+    /// @dev {"svn":n} with a zero byte for n.
+    uint256 private constant SHORT_COMPONENT = uint72(bytes9('{"svn":\x00}'));
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Bytecraft} from "./Bytecraft.sol";
-
 /// @title TdxQuote
 /// @notice Where the fields of a packed TDX quote stand.
 /// @dev Intel TDX DCAP Quoting Library API, appendix A.3; Intel TDX Module ABI, TDREPORT_STRUCT. All
@@ -13,7 +11,7 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// | header                  | 48                                              |
 /// | body descriptor         | 6, version 5 only: type 2 ‖ size 4              |
 /// | body                    | 584 (TD 1.0) or 648 (TD 1.5)                    |
-/// | size                    | 4, of the authentication data; not read         |
+/// | size                    | 4, of all that follows                          |
 /// | signature               | 64, over header, descriptor and body            |
 /// | attestation key         | 64                                              |
 /// | QE report               | 384                                             |
@@ -23,11 +21,11 @@ import {Bytecraft} from "./Bytecraft.sol";
 /// | PCK certificate         | DER, or 168 bytes of facts, to the end          |
 ///
 /// Other length fields, PEM and padding of a quote carry nothing that is not verified otherwise; whoever
-/// packs it leaves them out. The one size that stays keeps evidence readable for whatever reads the
-/// front of a quote.
+/// packs it leaves them out.
 library TdxQuote {
-    /// @dev Offsets into the evidence.
+    /// @dev Positions in calldata, as {Bytecraft} has them.
     struct Layout {
+        uint256 header;
         uint256 body;
         uint256 signedEnd;
         uint256 signature;
@@ -36,6 +34,7 @@ library TdxQuote {
         uint256 qeSignature;
         uint256 qeAuth;
         uint256 qeAuthEnd;
+        uint256 end;
         bool isTd15;
     }
 
@@ -46,7 +45,9 @@ library TdxQuote {
     uint256 internal constant XFAM = 128;
     uint256 internal constant MR_TD = 136;
     uint256 internal constant MR_CONFIG_ID = 184;
+    uint256 internal constant MR_OWNER = 232;
     uint256 internal constant RTMR0 = 328;
+    uint256 internal constant RTMR3 = 472;
     uint256 internal constant REPORT_DATA = 520;
     uint256 internal constant MR_SERVICE_TD = 600;
     uint256 internal constant TD10_LENGTH = 584;
@@ -59,6 +60,11 @@ library TdxQuote {
     uint256 internal constant QE_ISV_SVN = 258;
     uint256 internal constant QE_REPORT_DATA = 320;
     uint256 internal constant QE_REPORT_LENGTH = 384;
+
+    /// @dev The PCK certificate follows in DER.
+    uint256 internal constant FORM_CERTIFICATE = 0;
+    /// @dev The facts of a remembered PCK certificate follow.
+    uint256 internal constant FORM_FACTS = 1;
 
     /// @dev Real quotes measure 4.6 to 5.1 kB with their chains.
     uint256 internal constant MAXIMUM_BYTES = 16_384;

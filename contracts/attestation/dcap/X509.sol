@@ -11,7 +11,7 @@ import {Der} from "./Der.sol";
 library X509 {
     using Der for Der.Reader;
 
-    /// @dev Offsets are into the DER that was handed in.
+    /// @dev What is judged of a certificate.
     struct Certificate {
         /// @dev Keccak-256 of the DER names: equality of names is equality of these bytes.
         bytes32 issuer;
@@ -28,20 +28,17 @@ library X509 {
         bytes32 s;
         /// @dev SHA-256 of the TBSCertificate, which the signature signs.
         bytes32 digest;
-        bool hasBasicConstraints;
+        /// @dev False as well when there are no basic constraints.
         bool isBasicConstraintsCritical;
         bool isCa;
-        bool hasPathLength;
-        uint256 pathLength;
-        bool hasKeyUsage;
-        /// @dev First octet: digitalSignature 0x80, keyCertSign 0x04, cRLSign 0x02.
+        /// @dev First octet: digitalSignature 0x80, keyCertSign 0x04, cRLSign 0x02; zero when absent.
         uint256 keyUsage;
-        /// @dev Contents of the SGX extension's OCTET STRING; both zero when it is absent.
+        /// @dev Positions of the contents of the SGX extension's OCTET STRING; zeros when it is absent.
         uint256 sgxStart;
         uint256 sgxEnd;
     }
 
-    /// @dev OID and contents of the OCTET STRING, by their offsets.
+    /// @dev Positions of OID and of the contents of the OCTET STRING.
     struct Extension {
         uint256 oidStart;
         uint256 oidEnd;
@@ -60,11 +57,11 @@ library X509 {
     uint256 private constant MAXIMUM_FOREIGN_EXTENSIONS = 8;
 
     /// @dev 06 08 ‖ 1.2.840.10045.4.3.2, ecdsa-with-SHA256, 10 bytes, no parameters.
-    bytes32 private constant ECDSA_WITH_SHA256 = hex"06082a8648ce3d040302";
+    uint256 private constant ECDSA_WITH_SHA256 = 0x06082a8648ce3d040302;
     /// @dev 06 07 ‖ 1.2.840.10045.2.1 ‖ 06 08 ‖ 1.2.840.10045.3.1.7, 19 bytes.
-    bytes32 private constant P256_KEY = hex"06072a8648ce3d020106082a8648ce3d030107";
+    uint256 private constant P256_KEY = 0x06072a8648ce3d020106082a8648ce3d030107;
     /// @dev 1.2.840.113741.1.13.1, 9 bytes.
-    bytes32 private constant SGX_OID = hex"2a864886f84d010d01";
+    uint256 private constant SGX_OID = 0x2a864886f84d010d01;
     /// @dev 2.5.4.3, 3 bytes.
     uint256 private constant COMMON_NAME_OID = 0x550403;
 
@@ -85,39 +82,39 @@ library X509 {
     ) internal pure returns (Certificate memory certificate) {
         Der.Reader memory reader = Der.over(der, refusal);
         if (der.length > MAXIMUM_BYTES) reader.fail();
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
-        (uint256 signedStart, uint256 signedEnd) = reader.readWhole(der, Der.SEQUENCE);
-        expectAlgorithm(reader, der);
-        (certificate.r, certificate.s) = readSignature(reader, der);
+        uint256 outer = reader.enter(Der.SEQUENCE);
+        (uint256 signedStart, uint256 signedEnd) = reader.readWhole(Der.SEQUENCE);
+        expectAlgorithm(reader);
+        (certificate.r, certificate.s) = readSignature(reader);
         reader.leave(outer);
         if (!reader.isDone()) reader.fail();
-        certificate.digest = sha256(der[signedStart:signedEnd]);
+        certificate.digest = sha256(Bytecraft.slice(signedStart, signedEnd));
 
         reader.at = signedStart;
         reader.end = signedEnd;
-        outer = reader.enter(der, Der.SEQUENCE);
-        uint256 version = reader.enter(der, 0xa0);
-        (uint256 number,) = reader.readUnsigned(der, Der.INTEGER, 6);
-        if (number != 2) reader.fail();
+        outer = reader.enter(Der.SEQUENCE);
+        uint256 version = reader.enter(0xa0);
+        if (reader.readUnsigned(Der.INTEGER, 6) != 2) reader.fail();
         reader.leave(version);
-        certificate.serial = readSerial(reader, der);
-        expectAlgorithm(reader, der);
-        certificate.issuer = _hashNext(reader, der);
-        uint256 validity = reader.enter(der, Der.SEQUENCE);
-        certificate.notBefore = reader.readTime(der);
-        certificate.notAfter = reader.readTime(der);
+        certificate.serial = readSerial(reader);
+        expectAlgorithm(reader);
+        (uint256 nameStart, uint256 nameEnd) = reader.readWhole(Der.SEQUENCE);
+        certificate.issuer = keccak256(Bytecraft.slice(nameStart, nameEnd));
+        uint256 validity = reader.enter(Der.SEQUENCE);
+        certificate.notBefore = reader.readTime();
+        certificate.notAfter = reader.readTime();
         reader.leave(validity);
-        uint256 subjectStart = reader.at;
-        certificate.subject = _hashNext(reader, der);
-        _readPublicKey(reader, der, certificate);
-        uint256 frame = reader.enter(der, 0xa3);
-        uint256 list = reader.enter(der, Der.SEQUENCE);
-        _readExtensions(reader, der, certificate);
+        (uint256 subjectStart, uint256 subjectEnd) = reader.readWhole(Der.SEQUENCE);
+        certificate.subject = keccak256(Bytecraft.slice(subjectStart, subjectEnd));
+        _readPublicKey(reader, certificate);
+        uint256 frame = reader.enter(0xa3);
+        uint256 list = reader.enter(Der.SEQUENCE);
+        _readExtensions(reader, certificate);
         reader.leave(list);
         reader.leave(frame);
         reader.leave(outer);
 
-        certificate.commonName = _readCommonName(reader, der, subjectStart);
+        certificate.commonName = _readCommonName(reader, subjectStart, subjectEnd);
     }
 
     /// @notice Whether a certificate may sign data and nothing else: no authority, digitalSignature set,
@@ -129,117 +126,95 @@ library X509 {
     }
 
     /// @notice The AlgorithmIdentifier must be ECDSA with SHA-256, without parameters.
-    function expectAlgorithm(Der.Reader memory reader, bytes calldata der) internal pure {
-        (uint256 start, uint256 end) = reader.read(der, Der.SEQUENCE);
+    function expectAlgorithm(Der.Reader memory reader) internal pure {
+        (uint256 start, uint256 end) = reader.read(Der.SEQUENCE);
         // 176 = 256 - 8 * 10 bytes of the constant
-        bool isExpected =
-            end - start == 10 && (Bytecraft.wordAt(der, start) ^ ECDSA_WITH_SHA256) >> 176 == 0;
-        if (!isExpected) reader.fail();
+        if (end - start != 10 || Bytecraft.word(start) >> 176 != ECDSA_WITH_SHA256) reader.fail();
     }
 
     /// @notice ECDSA-Sig-Value in a BIT STRING (RFC 3279 §2.2.3).
     function readSignature(
-        Der.Reader memory reader,
-        bytes calldata der
+        Der.Reader memory reader
     ) internal pure returns (bytes32 r, bytes32 s) {
-        uint256 outer = reader.enter(der, Der.BIT_STRING);
-        if (reader.isDone() || Bytecraft.byteAt(der, reader.at) != 0) reader.fail();
+        uint256 outer = reader.enter(Der.BIT_STRING);
+        if (reader.isDone() || Bytecraft.octet(reader.at) != 0) reader.fail();
         reader.at += 1;
-        uint256 pair = reader.enter(der, Der.SEQUENCE);
-        (uint256 first,) = reader.readUnsigned(der, Der.INTEGER, 32);
-        (uint256 second,) = reader.readUnsigned(der, Der.INTEGER, 32);
+        uint256 pair = reader.enter(Der.SEQUENCE);
+        r = bytes32(reader.readUnsigned(Der.INTEGER, 32));
+        s = bytes32(reader.readUnsigned(Der.INTEGER, 32));
         reader.leave(pair);
         reader.leave(outer);
-        return (bytes32(first), bytes32(second));
     }
 
     /// @notice RFC 5280 §4.1.2.2: not negative, at most 20 octets.
-    function readSerial(
-        Der.Reader memory reader,
-        bytes calldata der
-    ) internal pure returns (uint256 serial) {
-        (serial,) = reader.readUnsigned(der, Der.INTEGER, 20);
+    function readSerial(Der.Reader memory reader) internal pure returns (uint256) {
+        return reader.readUnsigned(Der.INTEGER, 20);
     }
 
-    /// @notice The next Extension, each offset into the DER.
+    /// @notice Reads the next Extension into `extension`.
     function readExtension(
         Der.Reader memory reader,
-        bytes calldata der
-    ) internal pure returns (Extension memory extension) {
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
-        (extension.oidStart, extension.oidEnd) = reader.read(der, Der.OBJECT_IDENTIFIER);
-        if (reader.nextIs(der, Der.BOOLEAN)) {
-            extension.isCritical = reader.readBoolean(der);
-            // The default, spelt out, is not DER.
-            if (!extension.isCritical) reader.fail();
-        }
-        (extension.start, extension.end) = reader.read(der, Der.OCTET_STRING);
+        Extension memory extension
+    ) internal pure {
+        uint256 outer = reader.enter(Der.SEQUENCE);
+        (extension.oidStart, extension.oidEnd) = reader.read(Der.OBJECT_IDENTIFIER);
+        extension.isCritical = reader.nextIs(Der.BOOLEAN);
+        // The default, spelt out, is not DER.
+        if (extension.isCritical && !reader.readBoolean()) reader.fail();
+        (extension.start, extension.end) = reader.read(Der.OCTET_STRING);
         reader.leave(outer);
-    }
-
-    function _hashNext(
-        Der.Reader memory reader,
-        bytes calldata der
-    ) private pure returns (bytes32) {
-        (uint256 start, uint256 end) = reader.readWhole(der, Der.SEQUENCE);
-        return Bytecraft.keccak(der, start, end);
     }
 
     function _readPublicKey(
         Der.Reader memory reader,
-        bytes calldata der,
         Certificate memory certificate
     ) private pure {
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
-        (uint256 start, uint256 end) = reader.read(der, Der.SEQUENCE);
+        uint256 outer = reader.enter(Der.SEQUENCE);
+        (uint256 start, uint256 end) = reader.read(Der.SEQUENCE);
         // 104 = 256 - 8 * 19 bytes of the constant
-        if (end - start != 19 || (Bytecraft.wordAt(der, start) ^ P256_KEY) >> 104 != 0) {
-            reader.fail();
-        }
-        (start, end) = reader.read(der, Der.BIT_STRING);
+        if (end - start != 19 || Bytecraft.word(start) >> 104 != P256_KEY) reader.fail();
+        (start, end) = reader.read(Der.BIT_STRING);
         reader.leave(outer);
         // 66 = unused bits 1 + form 1 (04, uncompressed) + x 32 + y 32
-        if (end - start != 66 || Bytecraft.wordAt(der, start) >> 240 != bytes32(uint256(4))) {
-            reader.fail();
-        }
-        certificate.x = Bytecraft.wordAt(der, start + 2);
-        certificate.y = Bytecraft.wordAt(der, start + 34);
+        if (end - start != 66 || Bytecraft.word(start) >> 240 != 0x0004) reader.fail();
+        certificate.x = bytes32(Bytecraft.word(start + 2));
+        certificate.y = bytes32(Bytecraft.word(start + 34));
     }
 
     /// @dev Each OID once: those of 2.5.29 by a bitmap, others by a list of hashes.
     function _readExtensions(
         Der.Reader memory reader,
-        bytes calldata der,
         Certificate memory certificate
     ) private pure {
         uint256 seen;
         bytes32[MAXIMUM_FOREIGN_EXTENSIONS] memory foreign;
         uint256 foreignCount;
+        Extension memory extension;
         while (!reader.isDone()) {
-            Extension memory extension = readExtension(reader, der);
+            readExtension(reader, extension);
             uint256 oidLength = extension.oidEnd - extension.oidStart;
-            uint256 oid = uint256(Bytecraft.wordAt(der, extension.oidStart));
+            uint256 oid = Bytecraft.word(extension.oidStart);
             uint256 kind = (oid >> 232) & 0xff;
             if (oidLength == 3 && oid >> 240 == 0x551d && kind < 0x80) {
                 if (seen & (1 << kind) != 0) reader.fail();
                 seen |= 1 << kind;
                 if (extension.isCritical && MAY_BE_CRITICAL & (1 << kind) == 0) reader.fail();
                 if (kind == BASIC_CONSTRAINTS) {
-                    _readBasicConstraints(reader.refusal, der, extension, certificate);
+                    _readBasicConstraints(reader, extension, certificate);
                 } else if (kind == KEY_USAGE) {
-                    _readKeyUsage(reader.refusal, der, extension, certificate);
+                    _readKeyUsage(reader, extension, certificate);
                 }
                 continue;
             }
             if (extension.isCritical || foreignCount == MAXIMUM_FOREIGN_EXTENSIONS) reader.fail();
-            _expectObjectIdentifier(reader, der, extension.oidStart, extension.oidEnd);
-            bytes32 hash = Bytecraft.keccak(der, extension.oidStart, extension.oidEnd);
+            _expectObjectIdentifier(reader, extension.oidStart, extension.oidEnd);
+            bytes32 hash = keccak256(Bytecraft.slice(extension.oidStart, extension.oidEnd));
             for (uint256 index; index < foreignCount; ++index) {
                 if (foreign[index] == hash) reader.fail();
             }
             foreign[foreignCount++] = hash;
             // 184 = 256 - 8 * 9 bytes of the constant
-            if (oidLength == 9 && (bytes32(oid) ^ SGX_OID) >> 184 == 0) {
+            if (oidLength == 9 && oid >> 184 == SGX_OID) {
                 certificate.sgxStart = extension.start;
                 certificate.sgxEnd = extension.end;
             }
@@ -249,14 +224,13 @@ library X509 {
     /// @dev Arcs are minimal, complete and below 2^31.
     function _expectObjectIdentifier(
         Der.Reader memory reader,
-        bytes calldata der,
         uint256 start,
         uint256 end
     ) private pure {
         uint256 arc;
         bool isInside;
         for (uint256 at = start; at < end; ++at) {
-            uint256 octet = Bytecraft.byteAt(der, at);
+            uint256 octet = Bytecraft.octet(at);
             if (!isInside && octet == 0x80) reader.fail();
             arc = arc << 7 | (octet & 0x7f);
             if (arc > 0x7fffffff) reader.fail();
@@ -267,77 +241,81 @@ library X509 {
     }
 
     function _readBasicConstraints(
-        bytes4 refusal,
-        bytes calldata der,
+        Der.Reader memory outer,
         Extension memory extension,
         Certificate memory certificate
     ) private pure {
-        Der.Reader memory reader =
-            Der.Reader({at: extension.start, end: extension.end, refusal: refusal});
-        certificate.hasBasicConstraints = true;
+        Der.Reader memory reader = _inside(outer, extension);
         certificate.isBasicConstraintsCritical = extension.isCritical;
-        uint256 outer = reader.enter(der, Der.SEQUENCE);
-        if (reader.nextIs(der, Der.BOOLEAN)) {
-            certificate.isCa = reader.readBoolean(der);
+        uint256 end = reader.enter(Der.SEQUENCE);
+        if (reader.nextIs(Der.BOOLEAN)) {
+            certificate.isCa = reader.readBoolean();
             if (!certificate.isCa) reader.fail();
         }
-        if (reader.nextIs(der, Der.INTEGER)) {
+        if (reader.nextIs(Der.INTEGER)) {
+            // A limit to the path without being an authority. The limit itself is not judged: the
+            // hierarchy has two levels and each has its own name.
             if (!certificate.isCa) reader.fail();
-            certificate.hasPathLength = true;
-            (certificate.pathLength,) = reader.readUnsigned(der, Der.INTEGER, 6);
+            reader.readUnsigned(Der.INTEGER, 6);
         }
-        reader.leave(outer);
+        reader.leave(end);
         if (!reader.isDone()) reader.fail();
     }
 
     function _readKeyUsage(
-        bytes4 refusal,
-        bytes calldata der,
+        Der.Reader memory outer,
         Extension memory extension,
         Certificate memory certificate
     ) private pure {
-        Der.Reader memory reader =
-            Der.Reader({at: extension.start, end: extension.end, refusal: refusal});
-        (uint256 bitsStart, uint256 bitsEnd) = reader.read(der, Der.BIT_STRING);
-        uint256 length = bitsEnd - bitsStart;
+        Der.Reader memory reader = _inside(outer, extension);
+        (uint256 start, uint256 end) = reader.read(Der.BIT_STRING);
         // Nine bits are defined: the count of unused bits and one or two octets.
-        bool isSound = reader.isDone() && length >= 2 && length <= 3
-            && Bytecraft.byteAt(der, bitsStart) <= 7;
+        bool isSound = reader.isDone() && end - start >= 2 && end - start <= 3
+            && Bytecraft.octet(start) <= 7;
         if (!isSound) reader.fail();
-        certificate.hasKeyUsage = true;
-        certificate.keyUsage = Bytecraft.byteAt(der, bitsStart + 1);
+        certificate.keyUsage = Bytecraft.octet(start + 1);
+    }
+
+    function _inside(
+        Der.Reader memory outer,
+        Extension memory extension
+    ) private pure returns (Der.Reader memory) {
+        return Der.Reader({
+            at: extension.start,
+            end: extension.end,
+            origin: outer.origin,
+            refusal: outer.refusal
+        });
     }
 
     /// @dev Other attributes than the common name are not interpreted.
     function _readCommonName(
         Der.Reader memory reader,
-        bytes calldata der,
-        uint256 subjectStart
+        uint256 start,
+        uint256 end
     ) private pure returns (bytes32 commonName) {
-        // The subject's bounds were checked when it was hashed; its own length leads to its end.
-        reader.at = subjectStart;
-        reader.end = der.length;
+        reader.at = start;
+        reader.end = end;
         bool isFound;
         commonName = keccak256("");
-        reader.enter(der, Der.SEQUENCE);
+        reader.enter(Der.SEQUENCE);
         while (!reader.isDone()) {
-            uint256 afterSet = reader.enter(der, Der.SET);
-            uint256 afterAttribute = reader.enter(der, Der.SEQUENCE);
-            uint256 attributeEnd = reader.end;
-            if (attributeEnd != afterAttribute) reader.fail();
-            (uint256 start, uint256 end) = reader.read(der, Der.OBJECT_IDENTIFIER);
-            if (end - start == 3 && uint256(Bytecraft.wordAt(der, start)) >> 232 == COMMON_NAME_OID)
-            {
+            uint256 afterSet = reader.enter(Der.SET);
+            uint256 setEnd = reader.enter(Der.SEQUENCE);
+            // One attribute to a set.
+            if (reader.end != setEnd) reader.fail();
+            (start, end) = reader.read(Der.OBJECT_IDENTIFIER);
+            if (end - start == 3 && Bytecraft.word(start) >> 232 == COMMON_NAME_OID) {
                 if (isFound) reader.fail();
                 isFound = true;
-                bool isUtf8 = reader.nextIs(der, Der.UTF8_STRING);
-                (start, end) =
-                    reader.read(der, isUtf8 ? Der.UTF8_STRING : Der.PRINTABLE_STRING);
+                (start, end) = reader.read(
+                    reader.nextIs(Der.UTF8_STRING) ? Der.UTF8_STRING : Der.PRINTABLE_STRING
+                );
                 if (!reader.isDone()) reader.fail();
-                _expectAscii(reader, der, start, end);
-                commonName = Bytecraft.keccak(der, start, end);
+                _expectAscii(reader, start, end);
+                commonName = keccak256(Bytecraft.slice(start, end));
             }
-            reader.at = attributeEnd;
+            reader.at = setEnd;
             reader.end = afterSet;
         }
     }
@@ -345,13 +323,12 @@ library X509 {
     /// @dev No name of the hierarchy leaves ASCII, and a stray high octet is no UTF-8 either.
     function _expectAscii(
         Der.Reader memory reader,
-        bytes calldata der,
         uint256 start,
         uint256 end
     ) private pure {
         for (uint256 at = start; at < end; at += 32) {
-            uint256 high = uint256(Bytecraft.wordAt(der, at));
-            high &= 0x8080808080808080808080808080808080808080808080808080808080808080;
+            // Bit 7 of every octet.
+            uint256 high = Bytecraft.word(at) & (type(uint256).max / 0xff * 0x80);
             if (end - at < 32) high >>= 256 - 8 * (end - at);
             if (high != 0) reader.fail();
         }
