@@ -57,6 +57,9 @@ export type CloserParts = {
   readonly failpoint?: ((name: string) => void) | undefined
 }
 
+/** A period that could not be judged is tried again after this, not at every tick. */
+const judgeAgainMs = 60_000
+
 /** The newest block, and that it and the clock agree with each other. */
 async function anchorNow(
   blocks: BlockSource,
@@ -88,6 +91,8 @@ export function createCloser(parts: CloserParts): Closer {
   let closing: Promise<SignedBatch | undefined> | undefined
   let heldBecause: string | undefined
   let inOrder: readonly DeviceState[] = []
+  /** Assignments that could not be judged, and when to try again. */
+  const notBeforeMs = new Map<string, number>()
 
   function isOverdue(nowMs: number): boolean {
     const { maxBatchIntervalMs } = rules
@@ -115,6 +120,7 @@ export function createCloser(parts: CloserParts): Closer {
         judged.push(await judgePeriod(entry, sequence, zeroHash, parts))
       } catch (error) {
         stopped.add(entry.assignment.key)
+        notBeforeMs.set(entry.assignment.key, clock.nowMs() + judgeAgainMs)
         log('error', 'period not judged', {
           subject: entry.assignment.subjectName,
           policy: entry.assignment.policy.name,
@@ -147,7 +153,11 @@ export function createCloser(parts: CloserParts): Closer {
     const nowMs = clock.nowMs()
     const owed = isOwed()
     const find = (): { due: DuePeriod[]; late: DuePeriod[] } => ({
-      due: owed ? [] : duePeriods(parts.assignments, state, rules, nowMs),
+      due: owed
+        ? []
+        : duePeriods(parts.assignments, state, rules, nowMs).filter(
+            ({ assignment }) => nowMs >= (notBeforeMs.get(assignment.key) ?? 0),
+          ),
       late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs),
     })
     let { due, late } = find()
@@ -218,6 +228,9 @@ export function createCloser(parts: CloserParts): Closer {
         key: entry.assignment.key,
         startMs: entry.period.startMs,
         endMs: entry.period.endMs,
+        ...(entry.assignment.impactClass === undefined
+          ? {}
+          : { impactClass: entry.assignment.impactClass }),
         firstLeaf:
           entry.report.amends === zeroHash ? (leaves[index] ?? zeroHash) : entry.report.amends,
         index,

@@ -1,7 +1,8 @@
-import { type WorkerState, periodKey } from '../state/workerState.ts'
+import { type WorkerState, periodKey, rightKey } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { isDue } from '../windows/due.ts'
 import { type Period, endedPeriods } from '../windows/periods.ts'
+import { periodsOverlap } from '../windows/rights.ts'
 
 /** One period of one assignment that a batch has to speak about. */
 export type DuePeriod = { readonly assignment: Assignment; readonly period: Period }
@@ -15,6 +16,20 @@ export type DueRules = {
 
 /** Periods of one assignment that one batch closes at most; a backlog takes several batches. */
 const periodsPerBatch = 10_000
+
+/**
+ * Whether a right on this impact was granted before for some of this time, by whatever configuration
+ * then held: the worker never signs a second one.
+ */
+export function isGranted(
+  { subject, impactClass }: Pick<Assignment, 'subject' | 'impactClass'>,
+  period: Period,
+  state: Pick<WorkerState, 'rights'>,
+): boolean {
+  if (impactClass === undefined) return false
+  const granted = state.rights.get(rightKey(subject, impactClass)) ?? []
+  return granted.some((other) => periodsOverlap(other, period))
+}
 
 /** Which periods can be closed now. Pure: the state is only read. */
 export function duePeriods(
@@ -38,6 +53,7 @@ export function duePeriods(
     )
     for (const period of ended) {
       if (known.closed.has(periodKey(period))) continue
+      if (isGranted(assignment, period, state)) continue
       const isNow = isDue(period, {
         nowMs,
         allowedLatenessMs: rules.allowedLatenessMs,

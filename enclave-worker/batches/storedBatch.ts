@@ -12,6 +12,8 @@ export type StoredBatch = {
     readonly endMs: number
     readonly firstLeaf: Hex
     readonly index: number
+    /** Of a right: what no other right may be granted on for this time, whatever is configured. */
+    readonly impactClass?: Hex | undefined
   }[]
 }
 
@@ -24,6 +26,7 @@ const storedBatchSchema = z.strictObject({
       endMs: z.number().int(),
       firstLeaf: hexSchema(32),
       index: z.number().int(),
+      impactClass: hexSchema(32).optional(),
     }),
   ),
 })

@@ -78,6 +78,8 @@ export type WorkerState = {
   /** Replay only: parts of a roster whose batch has not come yet; a crash may have kept it away. */
   pendingRoster: { readonly sequence: bigint; readonly parts: LedgerPosition[] } | undefined
   /** Where the reports on each subject stand, in order. */
+  /** Periods for which a right was granted, by `subject/impact class`. */
+  readonly rights: Map<string, Period[]>
   readonly reportsOf: Map<Hex, { readonly sequence: bigint; readonly index: number }[]>
   /** When the first pack of a subject's that no batch holds yet was taken. */
   lastIngestMs: Map<Hex, number>
@@ -103,6 +105,7 @@ export function createState(devices: readonly EnrolledDevice[]): WorkerState {
     attestations: new Map(),
     equivocations: [],
     pendingRoster: undefined,
+    rights: new Map(),
     reportsOf: new Map(),
     lastIngestMs: new Map(),
     openSequence: 1n,
@@ -147,6 +150,10 @@ export function applyDevice(state: WorkerState, enrolled: EnrolledDevice): void 
   const beside = state.bySubject.get(enrolled.subject)
   if (beside === undefined) state.bySubject.set(enrolled.subject, [known])
   else beside.push(known)
+}
+
+export function rightKey(subject: Hex, impactClass: Hex): string {
+  return `${subject}/${impactClass}`
 }
 
 export function periodKey({ startMs, endMs }: Period): string {
@@ -223,6 +230,7 @@ export type AppliedBatch = Omit<BatchEntry, 'position' | 'roster'> & {
     readonly key: string
     readonly firstLeaf: Hex
     readonly index: number
+    readonly impactClass?: Hex | undefined
   })[]
 }
 
@@ -240,11 +248,17 @@ export function applyBatch(
     position,
   })
   if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
-  for (const { key, firstLeaf, index, startMs, endMs } of batch.closed) {
+  for (const { key, firstLeaf, index, startMs, endMs, impactClass } of batch.closed) {
     const subject = key.slice(0, key.indexOf('/')) as Hex
     const places = state.reportsOf.get(subject)
     if (places === undefined) state.reportsOf.set(subject, [{ sequence: batch.sequence, index }])
     else places.push({ sequence: batch.sequence, index })
+    if (impactClass !== undefined) {
+      const granted = state.rights.get(rightKey(subject, impactClass))
+      if (granted === undefined)
+        state.rights.set(rightKey(subject, impactClass), [{ startMs, endMs }])
+      else granted.push({ startMs, endMs })
+    }
     const assignment = state.assignments.get(key)
     if (assignment === undefined) continue
     const period = periodKey({ startMs, endMs })

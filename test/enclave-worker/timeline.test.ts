@@ -248,6 +248,35 @@ describe('late packs', () => {
   })
 })
 
+describe('rights', () => {
+  it('are granted once for one impact and time, whatever the configuration says later', async () => {
+    const periods = [{ startMs: bootMs, endMs: bootMs + minute }]
+    const rightOf = (contract: string): Record<string, unknown> => ({
+      assignments: [
+        {
+          subject: 'plant',
+          policy: testPolicy.name,
+          periods,
+          exclusiveTo: { chainId: 1, contract: `0x${contract.repeat(20)}`, right: 'carbon' },
+        },
+      ],
+      allowedLatenessMs: 0,
+    })
+    const made = await stage(rightOf('aa'))
+    made.world.nowMs = bootMs + minute
+    expect((await made.worker.closeDue())?.reports).toHaveLength(1)
+    for (const startMs of [bootMs, bootMs - 30_000, bootMs + 59_999]) {
+      periods[0] = { startMs, endMs: startMs + minute }
+      made.world.nowMs += 2 * minute
+      await made.restart(rightOf('bb'))
+      expect(await made.worker.closeDue()).toBeUndefined()
+    }
+    periods[0] = { startMs: bootMs + minute, endMs: bootMs + 2 * minute }
+    await made.restart(rightOf('bb'))
+    expect((await made.worker.closeDue())?.reports).toHaveLength(1)
+  })
+})
+
 describe('the clock and the anchor', () => {
   it('a batch is never signed while the clock is behind the anchor block', async () => {
     const { world, worker, client } = await stage(everyMinute)
