@@ -1,25 +1,164 @@
-import { Hono } from 'hono'
-import type { FeedStatus, LaneStatus } from '../runtime/status.ts'
-import { relayerStatus } from '../runtime/status.ts'
+import { sha256 } from '@noble/hashes/sha2'
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import { utf8 } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
+import type { OperatorRequest } from '../lane/events.ts'
+import type { Now } from '../ports.ts'
+import {
+  type FeedStatus,
+  type LaneStatus,
+  type RelayerStatus,
+  relayerStatus,
+} from '../runtime/status.ts'
+import { openMetrics, openMetricsType } from './metrics.ts'
+import { isOperator } from './operatorAuth.ts'
+import { statusPage, statusPageHeaders, statusPageStyle } from './statusPage.ts'
 
 /** What the HTTP side needs of whatever runs the feed and the lanes. */
 export type RelayerHost = {
+  readonly now: Now
+  readonly operatorToken: string | undefined
+  readonly chainIds: readonly number[]
   feedStatus(): Promise<FeedStatus>
   laneStatuses(): Promise<readonly LaneStatus[]>
   wake(): Promise<void>
+  operate(chainId: number, request: OperatorRequest): Promise<OperationResult>
+}
+
+/** Whether an operator's request had an effect, and why not. */
+export type OperationResult = { readonly isDone: boolean; readonly reason?: string }
+
+const operationSchema = z.union([
+  z.strictObject({
+    action: z.enum(['pause', 'resume', 'drain']),
+    chainId: z.number().int().min(1).optional(),
+  }),
+  z.strictObject({
+    action: z.enum(['retry', 'quarantine']),
+    chainId: z.number().int().min(1),
+    jobId: z.string().min(1).max(400),
+    note: z.string().max(200).optional(),
+  }),
+])
+
+const operationLimitBytes = 4_096
+
+function problem(
+  context: Context,
+  status: 400 | 401 | 404 | 413 | 500 | 503,
+  name: string,
+  message: string,
+  remedy: string,
+): Response {
+  return context.json({ error: { name, message, remedy } }, status)
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
 }
 
 /** The relayer's HTTP side, the same on every platform. */
 export function createApp(host: RelayerHost): Hono {
   const app = new Hono()
-  app.get('/healthz', (context) => context.json({ status: 'ok' }))
-  app.get('/v1/status', async (context) => {
+  const styleHash = base64(sha256(utf8(statusPageStyle)))
+
+  async function status(): Promise<RelayerStatus> {
     const [feed, lanes] = await Promise.all([host.feedStatus(), host.laneStatuses()])
-    return context.json(relayerStatus(feed, lanes))
+    return relayerStatus(feed, lanes)
+  }
+
+  app.use(async (context, next) => {
+    await next()
+    context.header('x-content-type-options', 'nosniff')
   })
+
+  app.get('/', async (context) => {
+    const page = statusPage(await status(), host.now())
+    return context.body(page, 200, { ...statusPageHeaders(styleHash) })
+  })
+
+  app.get('/healthz', (context) => context.json({ status: 'ok' }))
+
+  app.get('/v1/status', async (context) => {
+    context.header('cache-control', 'no-store')
+    return context.json(await status())
+  })
+
+  app.get('/metrics', async (context) =>
+    context.body(openMetrics(await status(), host.now()), 200, { 'content-type': openMetricsType }),
+  )
+
   app.post('/v1/wake', async (context) => {
     await host.wake()
     return context.json({ status: 'awake' }, 202)
   })
+
+  app.post('/v1/operate', async (context) => {
+    if (!isOperator(context.req.header('authorization'), host.operatorToken)) {
+      return problem(
+        context,
+        401,
+        'NotTheOperatorError',
+        'This call needs the operator’s bearer token.',
+        'Set OPERATOR_TOKEN (16 characters or more) and send it as Authorization: Bearer …',
+      )
+    }
+    const body = await context.req.text()
+    if (body.length > operationLimitBytes) {
+      return problem(context, 413, 'BodyTooLargeError', 'The request is too large.', 'Shorten it.')
+    }
+    let value: unknown
+    try {
+      value = JSON.parse(body)
+    } catch {
+      value = undefined
+    }
+    const parsed = operationSchema.safeParse(value)
+    if (!parsed.success) {
+      return problem(
+        context,
+        400,
+        'InvalidOperationError',
+        'The operation is not well formed.',
+        'Send {"action": "pause" | "resume" | "drain", "chainId"?} or {"action": "retry" | "quarantine", "chainId", "jobId"}.',
+      )
+    }
+    const { chainId, ...request } = parsed.data
+    const chainIds = chainId === undefined ? host.chainIds : [chainId]
+    if (chainIds.some((id) => !host.chainIds.includes(id))) {
+      return problem(
+        context,
+        404,
+        'UnknownChainError',
+        `The plan does not describe chain ${chainId ?? ''}.`,
+        `Described: ${host.chainIds.join(', ')}.`,
+      )
+    }
+    const results = await Promise.all(
+      chainIds.map(async (id) => ({
+        chainId: id,
+        ...(await host.operate(id, request as OperatorRequest)),
+      })),
+    )
+    return context.json({ results })
+  })
+
+  app.notFound((context) =>
+    problem(context, 404, 'NotFoundError', 'There is no such page.', 'See docs/relayer.md.'),
+  )
+
+  app.onError((error, context) => {
+    // Only our own messages leave: a foreign one may quote an address with a key in it.
+    const isOurs = error instanceof BaseError
+    return problem(
+      context,
+      isOurs && error.retryable ? 503 : 500,
+      isOurs ? error.name : 'InternalError',
+      isOurs ? error.shortMessage : 'Something unforeseen went wrong.',
+      (isOurs ? error.remedy : undefined) ?? 'Look at the relayer’s log.',
+    )
+  })
+
   return app
 }

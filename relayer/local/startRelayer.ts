@@ -30,6 +30,8 @@ export type RelayerOptions = {
 export type RunningRelayer = {
   readonly url: string
   readonly pid: number
+  /** The last lines that the engine printed. */
+  log(): readonly string[]
   /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<number | undefined>
   stop(): Promise<void>
@@ -119,6 +121,7 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
     return {
       url,
       pid: child.pid ?? 0,
+      log: output,
       exited,
       stop: () => end(child, exited, 'SIGTERM'),
       kill9: () => end(child, exited, 'SIGKILL'),

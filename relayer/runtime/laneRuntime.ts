@@ -38,7 +38,8 @@ export type LaneRuntime = {
   enqueue(jobs: readonly Job[]): Promise<{ readonly added: number }>
   /** One turn: look, decide, act. Never throws; what went wrong is in the lane's state. */
   turn(): Promise<void>
-  operate(request: OperatorRequest): Promise<void>
+  /** @returns whether it had an effect, and why not */
+  operate(request: OperatorRequest): Promise<{ readonly isDone: boolean; readonly reason?: string }>
   lane(): Lane
   endpoints(): readonly EndpointHealth[]
 }
@@ -184,6 +185,23 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
     }
   }
 
+  /** Brings the job that an operator names into the working set. @returns why that cannot be */
+  function bringForOperator({
+    action,
+    jobId: id,
+  }: {
+    readonly action: 'retry' | 'quarantine'
+    readonly jobId: string
+  }): string | undefined {
+    const job = lane.jobs.get(id) ?? store.job(id)
+    if (job === undefined) return 'There is no such job on this lane.'
+    if (job.stage === 'final') return 'The job is final.'
+    if (job.nonce !== undefined) return 'The job is on its way under a nonce.'
+    if (action === 'quarantine' && job.stage === 'quarantined') return 'It is quarantined already.'
+    lane = { ...lane, jobs: new Map(lane.jobs).set(id, { ...job, stage: 'queued' }) }
+    return undefined
+  }
+
   async function wake(): Promise<void> {
     isWokenAgain = true
     armedAtMs = undefined
@@ -219,16 +237,11 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
 
     async operate(request) {
       if (request.action === 'retry' || request.action === 'quarantine') {
-        const stored = store.job(request.jobId)
-        if (stored !== undefined && !lane.jobs.has(stored.id)) {
-          const released =
-            request.action === 'retry' && stored.stage === 'quarantined'
-              ? { ...stored, stage: 'queued' as const }
-              : stored
-          lane = { ...lane, jobs: new Map(lane.jobs).set(released.id, released) }
-        }
+        const refusal = bringForOperator(request)
+        if (refusal !== undefined) return { isDone: false, reason: refusal }
       }
       await apply({ kind: 'operator', nowMs: now(), request })
+      return { isDone: true }
     },
 
     lane: () => lane,

@@ -38,6 +38,8 @@ export type LaneStore = {
   job(id: string): Job | undefined
   putJob(job: Job): void
   countByStage(): Readonly<Record<Stage, number>>
+  /** When the oldest job that is neither final nor quarantined was queued. */
+  oldestOpenMs(): number | undefined
   jobs(limit: number): readonly Job[]
   jobsIn(stage: Stage, limit: number): readonly Job[]
   /** The transaction that used or is to use a nonce, unless somebody else did. */
@@ -174,6 +176,14 @@ export function createLaneStore(sql: Sql): LaneStore {
         counts[String(row['stage']) as Stage] = Number(row['count'])
       }
       return counts
+    },
+
+    oldestOpenMs() {
+      const row = sql.all(
+        `SELECT body FROM job WHERE stage IN ('queued', 'simulated', 'signed', 'sent', 'included')
+         ORDER BY rank LIMIT 1`,
+      )[0]
+      return row === undefined ? undefined : jobOf(row).at.queued
     },
 
     jobs(limit) {

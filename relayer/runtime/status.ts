@@ -94,6 +94,7 @@ export type LaneStatus = {
   readonly nextNonce?: number
   readonly inFlight: number
   readonly reorgs: number
+  readonly oldestOpenMs?: number
   readonly hold?: Hold
   readonly endpoints: readonly EndpointHealth[]
   readonly counts: Readonly<Record<Stage, number>>
@@ -203,6 +204,7 @@ export function laneStatus(
       closedAtMs: String(task.closedAtMs),
     })
   }
+  const oldestOpenMs = store.oldestOpenMs()
   const open = [...lane.transactions.values()].filter(
     ({ stage }) => stage === 'signed' || stage === 'sent' || stage === 'included',
   )
@@ -220,6 +222,7 @@ export function laneStatus(
     ...(lane.nextNonce === undefined ? {} : { nextNonce: lane.nextNonce }),
     inFlight: open.filter(({ stage }) => stage !== 'included').length,
     reorgs: lane.reorgs,
+    ...(oldestOpenMs === undefined ? {} : { oldestOpenMs }),
     ...(lane.hold === undefined ? {} : { hold: lane.hold }),
     endpoints,
     counts: store.countByStage(),

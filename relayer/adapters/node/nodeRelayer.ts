@@ -67,6 +67,13 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
   }
 
   const app = createApp({
+    now,
+    operatorToken: options.operatorToken,
+    chainIds: plan.chains.map(({ chainId }) => chainId),
+    async operate(chainId, request) {
+      const lane = lanes.find(({ chain }) => chain.chainId === chainId)
+      return (await lane?.runtime.operate(request)) ?? { isDone: false, reason: 'No such lane.' }
+    },
     feedStatus: () => Promise.resolve(feedStatus(plan, feed.state())),
     laneStatuses: () =>
       Promise.resolve(

@@ -1,6 +1,8 @@
 import { DurableObject } from 'cloudflare:workers'
 import { readExactJson } from '../../exactJson.ts'
 import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
+import type { OperationResult } from '../../http/app.ts'
+import type { OperatorRequest } from '../../lane/events.ts'
 import type { Job } from '../../lane/job.ts'
 import type { PlanChain } from '../../plan/plan.ts'
 import { type LaneRuntime, createLaneRuntime } from '../../runtime/laneRuntime.ts'
@@ -64,6 +66,11 @@ export class Lane extends DurableObject<Environment> {
 
   async wake(): Promise<void> {
     await this.#start().runtime.wake()
+  }
+
+  /** @param request - An operator's request as JSON. */
+  async operate(request: string): Promise<OperationResult> {
+    return this.#start().runtime.operate(JSON.parse(request) as OperatorRequest)
   }
 
   status(): LaneStatus {

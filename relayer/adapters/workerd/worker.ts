@@ -20,14 +20,20 @@ async function wakeAll(environment: Environment): Promise<void> {
 
 export default {
   fetch(request, environment, context) {
+    const plan = planOf(environment)
     const app = createApp({
-      feedStatus: async () => feedOf(environment, planOf(environment)).status(),
+      now: Date.now,
+      operatorToken: environment.OPERATOR_TOKEN,
+      chainIds: plan.chains.map(({ chainId }) => chainId),
+      feedStatus: async () => feedOf(environment, plan).status(),
       laneStatuses: () =>
         Promise.all(
-          planOf(environment).chains.map(async ({ chainId }): Promise<LaneStatus> =>
+          plan.chains.map(async ({ chainId }): Promise<LaneStatus> =>
             environment.LANE.getByName(String(chainId)).status(),
           ),
         ),
+      operate: async (chainId, request) =>
+        environment.LANE.getByName(String(chainId)).operate(JSON.stringify(request)),
       wake: () => wakeAll(environment),
     })
     return app.fetch(request, environment, context)

@@ -35,6 +35,7 @@ type PlanOptions = {
 
 const deployer = developmentKeys[1]
 export const senderKey = developmentKeys[0]
+export const operatorToken = 'operator-token-of-the-tests'
 
 export async function rehearse(options: {
   readonly chainIds: readonly number[]
@@ -105,7 +106,7 @@ export async function rehearse(options: {
         senderKeys: Object.fromEntries(chains.map(({ chainId }) => [chainId, senderKey])),
         dataFolder,
         port: 0,
-        operatorToken: 'operator-token-of-the-tests',
+        operatorToken,
       }),
     async stop() {
       await Promise.all([...chains.map((chain) => chain.stop()), worker.stop()])

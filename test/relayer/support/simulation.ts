@@ -2,7 +2,6 @@ import { createNodeSql } from '#relayer/adapters/node/nodeSql.ts'
 import { registerCall } from '#relayer/chain/calls.ts'
 import { jobsOfBatch } from '#relayer/feed/jobsOfBatch.ts'
 import { verifyBatch } from '#relayer/feed/verifyBatch.ts'
-import type { OperatorRequest } from '#relayer/lane/events.ts'
 import type { Job } from '#relayer/lane/job.ts'
 import type { LanePolicy } from '#relayer/lane/lane.ts'
 import { policyDefaults } from '#relayer/lane/policy.ts'
@@ -34,7 +33,7 @@ export type Simulation = {
   enqueue(jobs: readonly Job[]): Promise<void>
   /** Rings the alarm when it is due. @returns whether it was */
   ringIfDue(): Promise<boolean>
-  operate(request: OperatorRequest): Promise<void>
+  operate: LaneRuntime['operate']
   runtime(): LaneRuntime
   /** The process dies at the n-th call through a port from now on; a new one starts from the store. */
   dieAfter(portCalls: number): void
