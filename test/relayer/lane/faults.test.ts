@@ -1,18 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { createDice } from '../support/dice.ts'
 import { simulate, simulatedJobs } from '../support/simulation.ts'
 import type { Fault } from '../support/simulatedChain.ts'
-
-/** 0 to 99, the same sequence for the same seed (xorshift32), so that a failure can be replayed. */
-function createDice(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % 100
-  }
-}
 
 describe('lane under faults', () => {
   it('carries a batch to its end: signer registered, batch anchored, everything settled once', async () => {

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from '#schemas/bytes.ts'
-import type { SettlementPlanFile } from '#relayer/plan/plan.ts'
+import { type NodeRelayer, startNodeRelayer } from '#relayer/adapters/node/nodeRelayer.ts'
+import { createLocalSigner } from '#relayer/chain/localSigner.ts'
+import { type SettlementPlanFile, decodePlan } from '#relayer/plan/plan.ts'
 import { type RunningRelayer, startRelayer } from '#relayer/local/startRelayer.ts'
 import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import { type TestChain, developmentKeys, startAnvil } from './anvil.ts'
@@ -23,6 +25,8 @@ export type Rehearsal = {
   readonly dataFolder: string
   plan(options?: PlanOptions): SettlementPlanFile
   start(plan?: SettlementPlanFile): Promise<RunningRelayer>
+  /** The same over the Node adapter, in this process. */
+  startNode(plan?: SettlementPlanFile): Promise<NodeRelayer>
   stop(): Promise<void>
 }
 
@@ -104,6 +108,14 @@ export async function rehearse(options: {
       startRelayer({
         plan: given ?? plan(),
         senderKeys: Object.fromEntries(chains.map(({ chainId }) => [chainId, senderKey])),
+        dataFolder,
+        port: 0,
+        operatorToken,
+      }),
+    startNode: (given) =>
+      startNodeRelayer({
+        plan: decodePlan(given ?? plan()),
+        signerOf: (chainId) => createLocalSigner(senderKey, `SENDER_KEY_${chainId}`),
         dataFolder,
         port: 0,
         operatorToken,
