@@ -78,6 +78,12 @@ export const disagreements: readonly Disagreement[] = [
     explains: acceptsDespite(['RootCrlNotYetValid', 'PckCrlNotYetValid']),
   },
   {
+    id: 'tcb-info-from-the-future',
+    libraries: ['web'],
+    why: 'Only nextUpdate of the TCB info is looked at, not issueDate.',
+    explains: acceptsDespite(['TcbInfoNotYetValid']),
+  },
+  {
     id: 'crl-issuer-chain-unread',
     libraries: ['js', 'web'],
     why: 'The issuer chain of the PCK list is not read: lists are matched with the chain in the quote.',
