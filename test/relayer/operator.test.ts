@@ -32,7 +32,7 @@ describe('what an operator can do and see', () => {
       headers: token === '' ? {} : { authorization: `Bearer ${token}` },
       body: JSON.stringify(body),
     })
-    return { status: response.status, body: (await response.json()) as unknown }
+    return { status: response.status, body: await response.json() }
   }
 
   it('operator calls are refused without the token, with a wrong one and with a prefix of it', async () => {

@@ -23,6 +23,8 @@ export type Rehearsal = {
   readonly chains: readonly RehearsedChain[]
   readonly worker: TestWorker
   readonly dataFolder: string
+  /** Address that pays on every chain. */
+  readonly sender: Hex
   plan(options?: PlanOptions): SettlementPlanFile
   start(plan?: SettlementPlanFile): Promise<RunningRelayer>
   /** The same over the Node adapter, in this process. */
@@ -103,6 +105,7 @@ export async function rehearse(options: {
     chains,
     worker,
     dataFolder,
+    sender: createLocalSigner(senderKey, 'senderKey').address,
     plan,
     start: (given) =>
       startRelayer({

@@ -6,6 +6,8 @@ import { zeroHash } from '#schemas/report.ts'
 import { signDigest } from '#schemas/signatures.ts'
 import { type Statement, possessionDigest, statementReportData } from '#schemas/statement.ts'
 import { writeMessage } from '#schemas/workerApi.ts'
+import { imageId } from '#verifier/quote/imageId.ts'
+import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { type TestStream, createTestStream, testStream } from './testStream.ts'
 
 export type TestWorker = TestStream & {
@@ -16,6 +18,19 @@ export type TestWorker = TestStream & {
 type Target = { readonly chainId: number; readonly rpcUrl: string; readonly registry: Hex }
 
 const platform = createPlatform({ seed: 'relayer tests', now: 1_790_000_000 })
+
+/** What contracts have to be told about the platform that signs the quotes of these tests. */
+export function platformFacts(): {
+  readonly attestationKey: { readonly x: Hex; readonly y: Hex }
+  readonly imageId: Hex
+} {
+  const quote = parseQuote(platform.mintQuote({ reportData: new Uint8Array(64) }))
+  const { attestationKey } = quote.auth
+  return {
+    attestationKey: { x: toHex(attestationKey.slice(0, 32)), y: toHex(attestationKey.slice(32)) },
+    imageId: imageId(quote),
+  }
+}
 
 /** The HTTP side of an enclave worker with real signatures and quotes of a minted platform. */
 export async function startTestWorker(targets: () => readonly Target[]): Promise<TestWorker> {

@@ -1,0 +1,78 @@
+import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RelayerStatus } from '#relayer/runtime/status.ts'
+import { createDice } from './dice.ts'
+import { type Rehearsal, statusOf, until } from './rehearsal.ts'
+import { testReport } from './testStream.ts'
+
+export type KillLoopOptions = {
+  readonly rehearsal: Rehearsal
+  readonly kills: number
+  readonly batches: number
+  readonly subjects: number
+  readonly seed: number
+  readonly plan: Parameters<Rehearsal['plan']>[0]
+  readonly timeoutMs: number
+  readonly onKill?: (kill: number, status: RelayerStatus | undefined) => void
+}
+
+export type KillLoopResult = {
+  readonly kills: number
+  readonly proofsPerChain: number
+  readonly settled: readonly bigint[]
+  readonly wasted: readonly bigint[]
+  /** Nonces that each sender has used. */
+  readonly nonces: readonly number[]
+  /** From the start of the process to its first answer, milliseconds, ascending. */
+  readonly restartMs: readonly number[]
+  readonly seconds: number
+}
+
+/**
+ * Closes batches while the relayer is killed with SIGKILL at random instants and started again on the
+ * same data folder, then waits until everything is final and counts on the chains.
+ */
+export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopResult> {
+  const { rehearsal, kills, batches, subjects } = options
+  const roll = createDice(options.seed)
+  const plan = rehearsal.plan({ subjects, ...options.plan })
+  const restartMs: number[] = []
+  const startedAt = Date.now()
+  let closed = 0
+  let relayer: RunningRelayer = await rehearsal.start(plan)
+  for (let kill = 1; kill <= kills; kill += 1) {
+    // Spread the batches over the kills, so that each finds work under way.
+    for (const due = Math.ceil((kill * batches) / kills); closed < due; closed += 1) {
+      rehearsal.worker.close(
+        Array.from({ length: subjects }, (_, subject) => testReport(subject, closed + 1)),
+      )
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20 + roll() * 8))
+    await relayer.kill9()
+    const from = performance.now()
+    relayer = await rehearsal.start(plan)
+    restartMs.push(performance.now() - from)
+    options.onKill?.(kill, undefined)
+  }
+  // A registration, then for each batch its commit and its settlements.
+  const expected = 1 + batches * (1 + subjects)
+  await until(
+    () => statusOf(relayer.url),
+    ({ lanes }) => lanes.every(({ counts }) => counts.final === expected),
+    options.timeoutMs,
+  )
+  await relayer.stop()
+  const { chains } = rehearsal
+  return {
+    kills,
+    proofsPerChain: batches * subjects,
+    settled: await Promise.all(chains.map((chain) => chain.settlements())),
+    wasted: await Promise.all(chains.map((chain) => chain.wasted())),
+    nonces: await Promise.all(
+      chains.map(async (chain) =>
+        Number(await chain.call('eth_getTransactionCount', rehearsal.sender, 'latest')),
+      ),
+    ),
+    restartMs: restartMs.toSorted((left, right) => left - right),
+    seconds: (Date.now() - startedAt) / 1_000,
+  }
+}
