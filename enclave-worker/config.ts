@@ -301,7 +301,16 @@ export function readConfig(value: unknown): WorkerConfig {
 
   const makers = config.makers.map((maker, index): MakerStatement => {
     const root = fromHex(maker.root, `config.makers.${index}.root`)
-    parseCertificate(root, `config.makers.${index}.root`)
+    try {
+      parseCertificate(root, 'the root')
+    } catch (cause) {
+      refuse(
+        `config.makers.${index}.root`,
+        'The root is no certificate that a device path can end at.',
+        'Write the DER of an X.509 v3 certificate over P-256 with SHA-256, in hex.',
+        cause,
+      )
+    }
     return {
       name: maker.name,
       status: maker.status,

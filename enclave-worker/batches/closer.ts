@@ -93,6 +93,7 @@ export function createCloser(parts: CloserParts): Closer {
   let inOrder: readonly DeviceState[] = []
   /** Assignments that could not be judged, and when to try again. */
   const notBeforeMs = new Map<string, number>()
+  const asleepUntilMs = new Map<string, number>()
 
   function isOverdue(nowMs: number): boolean {
     const { maxBatchIntervalMs } = rules
@@ -155,7 +156,7 @@ export function createCloser(parts: CloserParts): Closer {
     const find = (): { due: DuePeriod[]; late: DuePeriod[] } => ({
       due: owed
         ? []
-        : duePeriods(parts.assignments, state, rules, nowMs).filter(
+        : duePeriods(parts.assignments, state, rules, nowMs, asleepUntilMs).filter(
             ({ assignment }) => nowMs >= (notBeforeMs.get(assignment.key) ?? 0),
           ),
       late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs),

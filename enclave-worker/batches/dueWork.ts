@@ -1,7 +1,7 @@
 import { type WorkerState, periodKey, rightKey } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { isDue } from '../windows/due.ts'
-import { type Period, endedPeriods } from '../windows/periods.ts'
+import { type Period, endedPeriods, nextPeriodEnd } from '../windows/periods.ts'
 import { periodsOverlap } from '../windows/rights.ts'
 
 /** One period of one assignment that a batch has to speak about. */
@@ -31,15 +31,23 @@ export function isGranted(
   return granted.some((other) => periodsOverlap(other, period))
 }
 
-/** Which periods can be closed now. Pure: the state is only read. */
+/**
+ * Which periods can be closed now. Pure: the state is only read.
+ *
+ * @param asleepUntilMs - The caller's memory from call to call: assignments with nothing to close
+ *   are not looked at before their next period has ended. Closed periods never open again, so that
+ *   nothing but the clock can wake one.
+ */
 export function duePeriods(
   assignments: readonly Assignment[],
   state: WorkerState,
   rules: DueRules,
   nowMs: number,
+  asleepUntilMs = new Map<string, number>(),
 ): DuePeriod[] {
   const due: DuePeriod[] = []
   for (const assignment of assignments) {
+    if ((asleepUntilMs.get(assignment.key) ?? 0) > nowMs) continue
     const known = state.assignments.get(assignment.key)
     if (known === undefined) continue
     const fromMs = Math.max(assignment.fromMs ?? known.knownSinceMs, 0)
@@ -51,6 +59,7 @@ export function duePeriods(
       nowMs,
       periodsPerBatch,
     )
+    let isWaiting = false
     for (const period of ended) {
       if (known.closed.has(periodKey(period))) continue
       if (isGranted(assignment, period, state)) continue
@@ -62,8 +71,12 @@ export function duePeriods(
         quietMs: rules.quietMs,
         maxQuietWaitMs: rules.maxQuietWaitMs,
       })
+      isWaiting = true
       if (isNow) due.push({ assignment, period })
     }
+    if (isWaiting) continue
+    const next = nextPeriodEnd(assignment.policy.window, assignment.periods, fromMs, nowMs)
+    asleepUntilMs.set(assignment.key, next ?? Number.MAX_SAFE_INTEGER)
   }
   return due
 }

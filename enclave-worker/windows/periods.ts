@@ -57,6 +57,32 @@ export function assertPeriods(
 }
 
 /**
+ * The first instant after `nowMs` at which another period ends; `undefined` when none ever will.
+ * Between the two nothing can fall due, so that nobody has to look.
+ */
+export function nextPeriodEnd(
+  window: Policy['window'],
+  explicit: readonly Period[] | undefined,
+  fromMs: number,
+  nowMs: number,
+): number | undefined {
+  if (explicit !== undefined) {
+    let next: number | undefined
+    for (const { endMs } of explicit) {
+      if (endMs > nowMs && (next === undefined || endMs < next)) next = endMs
+    }
+    return next
+  }
+  const stride = strideOf(window)
+  if (stride === undefined) return undefined
+  const { lengthMs, stepMs, anchorMs } = stride
+  const first = Math.ceil((fromMs - anchorMs) / stepMs)
+  // The earliest that has not ended: anchor + index · step + length > now.
+  const open = Math.floor((nowMs - lengthMs - anchorMs) / stepMs) + 1
+  return anchorMs + Math.max(first, open) * stepMs + lengthMs
+}
+
+/**
  * The periods that end at or before `untilMs`, ascending by end: the assignment's own when it has
  * any, else those of the policy's window that start at or after `fromMs`.
  *

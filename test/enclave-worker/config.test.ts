@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { templates } from '#schemas/policy/policy.ts'
 import { zeroHash } from '#schemas/report.ts'
 import { readConfig } from '#worker/config.ts'
+import { createMaker } from './maker.ts'
 import { anchorChainId, createTestDevice, testConfig, testPolicy, testStream } from './rig.ts'
 
 const device = createTestDevice('meter', testStream)
@@ -105,9 +106,8 @@ describe('a configuration', () => {
       { assignments: [{ subject: 'plant', policy: testPolicy.name }] },
       'config.assignments.0.periods',
     ],
-    ['a policy that is none', { policies: [{ version: 1 }] }, undefined],
     [
-      'makers without an operator',
+      'a maker whose root is no certificate',
       {
         makers: [
           {
@@ -117,11 +117,20 @@ describe('a configuration', () => {
           },
         ],
       },
-      undefined,
+      'config.makers.0.root',
+    ],
+    [
+      'makers without an operator',
+      { makers: [createMaker('acme', 1_700_000_000).statement()] },
+      'config.operator',
     ],
   ] as const)('with %s is refused by the name of the field', (_, overrides, field) => {
-    expect(() => readConfig(config(overrides))).toThrowError(
-      field === undefined ? /./ : expect.objectContaining({ field }),
+    expect(() => readConfig(config(overrides))).toThrowError(expect.objectContaining({ field }))
+  })
+
+  it('with a policy that is none is refused as the policy language refuses it', () => {
+    expect(() => readConfig(config({ policies: [{ version: 1 }] }))).toThrowError(
+      expect.objectContaining({ name: 'InvalidPolicyError' }),
     )
   })
 
