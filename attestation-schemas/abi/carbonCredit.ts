@@ -2180,6 +2180,17 @@ export const carbonCreditAbi = [
   },
   {
     "type": "error",
+    "name": "ReportLibVersionUnknown",
+    "inputs": [
+      {
+        "name": "version",
+        "type": "uint16",
+        "internalType": "uint16"
+      }
+    ]
+  },
+  {
+    "type": "error",
     "name": "ReportTermsPolicyMismatch",
     "inputs": [
       {

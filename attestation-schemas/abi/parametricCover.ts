@@ -2314,6 +2314,17 @@ export const parametricCoverAbi = [
   },
   {
     "type": "error",
+    "name": "ReportLibVersionUnknown",
+    "inputs": [
+      {
+        "name": "version",
+        "type": "uint16",
+        "internalType": "uint16"
+      }
+    ]
+  },
+  {
+    "type": "error",
     "name": "ReportTermsPolicyMismatch",
     "inputs": [
       {

@@ -1301,6 +1301,17 @@ export const performanceEscrowAbi = [
   },
   {
     "type": "error",
+    "name": "ReportLibVersionUnknown",
+    "inputs": [
+      {
+        "name": "version",
+        "type": "uint16",
+        "internalType": "uint16"
+      }
+    ]
+  },
+  {
+    "type": "error",
     "name": "ReportTermsPolicyMismatch",
     "inputs": [
       {

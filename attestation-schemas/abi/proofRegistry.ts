@@ -843,6 +843,87 @@ export const proofRegistryAbi = [
   },
   {
     "type": "function",
+    "name": "verifySignedBatch",
+    "inputs": [
+      {
+        "name": "batch",
+        "type": "tuple",
+        "internalType": "struct Batch",
+        "components": [
+          {
+            "name": "stream",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
+            "name": "sequence",
+            "type": "uint64",
+            "internalType": "uint64"
+          },
+          {
+            "name": "previous",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
+            "name": "reportRoot",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
+            "name": "reportCount",
+            "type": "uint32",
+            "internalType": "uint32"
+          },
+          {
+            "name": "rosterRoot",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
+            "name": "rosterCount",
+            "type": "uint32",
+            "internalType": "uint32"
+          },
+          {
+            "name": "closedAtMs",
+            "type": "uint64",
+            "internalType": "uint64"
+          },
+          {
+            "name": "anchorNumber",
+            "type": "uint64",
+            "internalType": "uint64"
+          },
+          {
+            "name": "anchorHash",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          }
+        ]
+      },
+      {
+        "name": "signature",
+        "type": "bytes",
+        "internalType": "bytes"
+      }
+    ],
+    "outputs": [
+      {
+        "name": "digest",
+        "type": "bytes32",
+        "internalType": "bytes32"
+      },
+      {
+        "name": "signer",
+        "type": "address",
+        "internalType": "address"
+      }
+    ],
+    "stateMutability": "view"
+  },
+  {
+    "type": "function",
     "name": "verifySignedReport",
     "inputs": [
       {
@@ -1484,6 +1565,17 @@ export const proofRegistryAbi = [
         "name": "earliestMs",
         "type": "uint256",
         "internalType": "uint256"
+      }
+    ]
+  },
+  {
+    "type": "error",
+    "name": "ReportLibVersionUnknown",
+    "inputs": [
+      {
+        "name": "version",
+        "type": "uint16",
+        "internalType": "uint16"
       }
     ]
   },

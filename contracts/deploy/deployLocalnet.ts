@@ -6,6 +6,7 @@ import { localnetQuoteVerifierArtifact } from '../artifacts/LocalnetQuoteVerifie
 import { parametricCoverArtifact } from '../artifacts/ParametricCover.ts'
 import { performanceEscrowArtifact } from '../artifacts/PerformanceEscrow.ts'
 import { proofRegistryArtifact } from '../artifacts/ProofRegistry.ts'
+import { quorumRegistryArtifact } from '../artifacts/QuorumRegistry.ts'
 import { testTokenArtifact } from '../artifacts/TestToken.ts'
 import { type Placement, create2Proxy, place } from './create2.ts'
 import { DeploymentMissingError, UnsuitableChainError } from './errors.ts'
@@ -34,6 +35,7 @@ export type LocalnetAddresses = {
   readonly quoteVerifier: Address
   readonly enclaveRegistry: Address
   readonly proofRegistry: Address
+  readonly quorumRegistry: Address
   readonly token: Address
   readonly performanceEscrow: Address
   readonly parametricCover: Address
@@ -58,6 +60,7 @@ export function localnetAddresses(
     quoteVerifier: quoteVerifier.address,
     enclaveRegistry: enclaveRegistry.address,
     proofRegistry: proofRegistry.address,
+    quorumRegistry: consumers.quorumRegistry.address,
     token: token.address,
     performanceEscrow: consumers.performanceEscrow.address,
     parametricCover: consumers.parametricCover.address,
@@ -93,6 +96,11 @@ function placements(
     quoteVerifier,
     enclaveRegistry,
     proofRegistry,
+    quorumRegistry: place(
+      quorumRegistryArtifact,
+      [enclaveRegistry.address, proofRegistry.address],
+      salt,
+    ),
     token,
     performanceEscrow: place(performanceEscrowArtifact, [proofRegistry.address], salt),
     parametricCover: place(

@@ -152,6 +152,17 @@ interface IProofRegistry {
         view
         returns (bytes32[] memory leaves);
 
+    /// @notice Whether a batch, anchored or not, is signed by a key that is valid in this block;
+    /// reverts unless it is.
+    /// @param batch The batch.
+    /// @param signature Signature of a key that is valid for the stream.
+    /// @return digest The batch's digest.
+    /// @return signer Who signed it.
+    function verifySignedBatch(Batch calldata batch, bytes calldata signature)
+        external
+        view
+        returns (bytes32 digest, address signer);
+
     /// @notice Whether a batch that is signed now, anchored or not, holds a report.
     /// @param report The report.
     /// @param index Its position.

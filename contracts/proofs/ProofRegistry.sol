@@ -170,6 +170,18 @@ contract ProofRegistry is IProofRegistry {
     }
 
     /// @inheritdoc IProofRegistry
+    function verifySignedBatch(Batch calldata batch, bytes calldata signature)
+        public
+        view
+        returns (bytes32 digest, address signer)
+    {
+        if (_streams[batch.stream].isFrozen) revert ProofRegistryStreamFrozen(batch.stream);
+        _checkAge(batch.closedAtMs);
+        digest = batch.digest();
+        signer = _checkSigner(batch.stream, digest, signature);
+    }
+
+    /// @inheritdoc IProofRegistry
     function verifySignedReport(
         Report calldata report,
         uint32 index,
@@ -177,12 +189,8 @@ contract ProofRegistry is IProofRegistry {
         Batch calldata batch,
         bytes calldata signature
     ) external view returns (bytes32 leaf) {
-        if (_streams[batch.stream].isFrozen) {
-            revert ProofRegistryStreamFrozen(batch.stream);
-        }
-        _checkSigner(batch.stream, batch.digest(), signature);
-        _checkAge(batch.closedAtMs);
-        leaf = TypedData.hash(report);
+        verifySignedBatch(batch, signature);
+        leaf = ReportLib.leafOf(report);
         bytes32 root = OrderedTree.rootFromPath(leaf, index, batch.reportCount, path);
         if (root != batch.reportRoot) {
             revert ProofRegistryNotIncluded(

@@ -5,13 +5,16 @@ import {IProofRegistry} from "./IProofRegistry.sol";
 import {OrderedTree} from "./OrderedTree.sol";
 import {SealedRoot} from "./SealedRoot.sol";
 import {TypedData} from "./TypedData.sol";
-import {Inclusion, MultiInclusion, Report} from "./Types.sol";
+import {Inclusion, MultiInclusion, REPORT_VERSION, Report} from "./Types.sol";
 
 /// @title ReportLib
 /// @notice What a consumer needs of a report: is it anchored, and for whom is it.
 /// @dev The path is opened in the consumer's own frame and only the root is asked for, so that a
 /// report is not copied into another call.
 library ReportLib {
+    /// @notice The report has a layout that is unknown here; nothing is guessed about it.
+    error ReportLibVersionUnknown(uint16 version);
+
     /// @notice The class of a right to a carbon credit, for `exclusiveTo`.
     bytes32 internal constant RIGHT_CARBON = keccak256("plumbline/right/1/carbon");
 
@@ -25,7 +28,7 @@ library ReportLib {
         view
         returns (bytes32 leaf)
     {
-        leaf = TypedData.hash(report);
+        leaf = leafOf(report);
         (bytes28 root, uint32 count) = proofs.anchoredRoot(inclusion.stream, inclusion.sequence);
         bytes28 computed = SealedRoot.front(
             OrderedTree.rootFromPath(leaf, inclusion.index, count, inclusion.path)
@@ -49,7 +52,7 @@ library ReportLib {
         leaves = new bytes32[](reports.length);
         bytes32[] memory nodes = new bytes32[](reports.length);
         for (uint256 i = 0; i < reports.length; ++i) {
-            leaves[i] = nodes[i] = TypedData.hash(reports[i]);
+            leaves[i] = nodes[i] = leafOf(reports[i]);
         }
         bytes28 computed = SealedRoot.front(
             OrderedTree.rootFromMultiproof(nodes, inclusion.indices, count, inclusion.proof)
@@ -57,6 +60,13 @@ library ReportLib {
         if (computed != root) {
             revert IProofRegistry.ProofRegistryNotIncluded(leaves[0], computed, root);
         }
+    }
+
+    /// @notice A report's leaf, if its layout is the one that is known here.
+    /// @param report The report.
+    function leafOf(Report calldata report) internal pure returns (bytes32) {
+        if (report.version != REPORT_VERSION) revert ReportLibVersionUnknown(report.version);
+        return TypedData.hash(report);
     }
 
     /// @notice `exclusiveTo` of a right that can be used once, by the calling contract, on this chain.

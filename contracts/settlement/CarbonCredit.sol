@@ -219,15 +219,12 @@ contract CarbonCredit is ICarbonCredit, ReportConsumer, ERC1155, AccessManaged {
     /// @notice Metadata of an id as a data URI: whatever a registry needs to find the evidence.
     /// @param id Issuance.
     function uri(uint256 id) public view override returns (string memory) {
-        return METADATA.issuance(id, _existing(id), _projects[id >> 128]);
+        return METADATA.issuanceUri(id);
     }
 
     /// @inheritdoc ICarbonCredit
     function retirementUri(uint256 retirementId) external view returns (string memory) {
-        Retirement memory retirement = _retirements[retirementId];
-        return METADATA.retirement(
-            retirementId, retirement, _existing(retirement.id), _projects[retirement.id >> 128]
-        );
+        return METADATA.retirementUri(retirementId);
     }
 
     /// @inheritdoc ReportConsumer

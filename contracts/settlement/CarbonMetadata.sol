@@ -11,53 +11,57 @@ import {ICarbonCredit} from "./ICarbonCredit.sol";
 contract CarbonMetadata {
     using Strings for uint256;
 
-    string private constant _PREFIX = "data:application/json;base64,";
+    /// @notice The contract whose issuances and retirements are described.
+    ICarbonCredit public immutable CREDITS = ICarbonCredit(msg.sender);
 
     /// @notice Metadata of an issuance.
-    /// @param id Its id.
-    /// @param issued The issuance.
-    /// @param project Its project.
-    function issuance(
-        uint256 id,
-        ICarbonCredit.Issuance memory issued,
-        ICarbonCredit.Project memory project
-    ) external view returns (string memory) {
-        string memory json = string.concat("{", _project(project), ",", _issuance(id, issued), "}");
-        return string.concat(_PREFIX, Base64.encode(bytes(json)));
+    /// @param id Issuance.
+    function issuanceUri(uint256 id) external view returns (string memory) {
+        return _dataUri(string.concat("{", _facts(id, CREDITS.issuanceOf(id)), "}"));
     }
 
     /// @notice A retirement certificate.
     /// @param retirementId Its number.
-    /// @param retired The retirement.
-    /// @param issued What was retired.
-    /// @param project Its project.
-    function retirement(
-        uint256 retirementId,
-        ICarbonCredit.Retirement memory retired,
-        ICarbonCredit.Issuance memory issued,
-        ICarbonCredit.Project memory project
-    ) external view returns (string memory) {
-        string memory json = string.concat(
-            '{"certificate":"',
-            retirementId.toString(),
-            '","account":"',
-            Strings.toChecksumHexString(retired.account),
-            '","beneficiary":"',
-            Strings.escapeJSON(retired.beneficiary),
-            '","reason":"',
-            Strings.escapeJSON(retired.reason),
-            '","retired_at":',
-            uint256(retired.retiredAt).toString(),
-            ',"amount":"',
-            uint256(retired.amount).toString(),
-            _serials(project, issued, retired.serialStart, retired.amount),
-            '","of":{',
-            _project(project),
-            ",",
-            _issuance(retired.id, issued),
-            "}}"
+    function retirementUri(uint256 retirementId) external view returns (string memory) {
+        ICarbonCredit.Retirement memory retired = CREDITS.retirementOf(retirementId);
+        ICarbonCredit.Issuance memory issued = CREDITS.issuanceOf(retired.id);
+        return _dataUri(
+            string.concat(
+                '{"certificate":"',
+                retirementId.toString(),
+                '","account":"',
+                Strings.toChecksumHexString(retired.account),
+                '","beneficiary":"',
+                Strings.escapeJSON(retired.beneficiary),
+                '","reason":"',
+                Strings.escapeJSON(retired.reason),
+                '","retired_at":',
+                uint256(retired.retiredAt).toString(),
+                ',"amount":"',
+                uint256(retired.amount).toString(),
+                _serials(
+                    CREDITS.projectOf(retired.id >> 128),
+                    issued,
+                    retired.serialStart,
+                    retired.amount
+                ),
+                '","of":{',
+                _facts(retired.id, issued),
+                "}}"
+            )
         );
-        return string.concat(_PREFIX, Base64.encode(bytes(json)));
+    }
+
+    function _dataUri(string memory json) private pure returns (string memory) {
+        return string.concat("data:application/json;base64,", Base64.encode(bytes(json)));
+    }
+
+    function _facts(uint256 id, ICarbonCredit.Issuance memory issued)
+        private
+        view
+        returns (string memory)
+    {
+        return string.concat(_project(CREDITS.projectOf(id >> 128)), ",", _issuance(id, issued));
     }
 
     function _project(ICarbonCredit.Project memory project) private pure returns (string memory) {

@@ -140,7 +140,7 @@ describe('contracts/deploy', () => {
 
   it('gives every contract the same address on every chain', () => {
     expect(others).toEqual(addresses)
-    expect(new Set(Object.values(addresses)).size).toBe(9)
+    expect(new Set(Object.values(addresses)).size).toBe(10)
   })
 
   it('changes nothing when it runs again', async () => {
