@@ -9,7 +9,7 @@ import { columnsToReadings, type SenmlColumns } from '../senml/senmlColumns.ts'
 import type { TrustTier } from '../trustTier.ts'
 import { hex32 } from './hex32.ts'
 import { PackProfileError } from './packErrors.ts'
-import { maxPackBytes, packAad, packAadLength, type PackClaims } from './packProfile.ts'
+import { maxPackBytes, packAadLength, type PackClaims, packDomain } from './packProfile.ts'
 import { type PackHeader, packRefusal, readPackHeader } from './readPackHeader.ts'
 
 /** SHA-256 of bytes; the portable one unless a faster one is handed in. */
@@ -149,8 +149,8 @@ export function packMark(pack: DecodedPack, receivedMs?: number): PackMark {
 
 /** `["Signature1", …]` as far as the protected byte string: array of four, text of ten. */
 const signaturePrefix = Uint8Array.of(0x84, 0x6a, ...new TextEncoder().encode('Signature1'))
-/** Head of the external AAD: a byte string of 17 + 32 bytes. */
-const aadHead = Uint8Array.of(0x58, packAadLength)
+/** The external AAD as far as the stream id: head of 17 + 32 bytes, domain separator. */
+const aadPrefix = Uint8Array.of(0x58, packAadLength, ...packDomain)
 
 /**
  * The Sig_structure. Heads have one form only, so those of the message are those of the structure
@@ -160,17 +160,14 @@ function buildSignedBytes(bytes: Uint8Array, layout: Sign1Layout, streamStart: n
   const protectedHead =
     layout.protectedStart - headLength(layout.protectedEnd - layout.protectedStart)
   const payloadHead = layout.payloadStart - headLength(layout.payloadEnd - layout.payloadStart)
-  const aad = packAad(bytes.subarray(streamStart, streamStart + 32))
-  const protectedPart = bytes.subarray(protectedHead, layout.protectedEnd)
-  const payloadPart = bytes.subarray(payloadHead, layout.payloadEnd)
-  const afterProtected = signaturePrefix.length + protectedPart.length
-  const afterAad = afterProtected + aadHead.length + aad.length
-  const signedBytes = new Uint8Array(afterAad + payloadPart.length)
+  const afterProtected = signaturePrefix.length + layout.protectedEnd - protectedHead
+  const afterAad = afterProtected + aadPrefix.length + 32
+  const signedBytes = new Uint8Array(afterAad + layout.payloadEnd - payloadHead)
   signedBytes.set(signaturePrefix)
-  signedBytes.set(protectedPart, signaturePrefix.length)
-  signedBytes.set(aadHead, afterProtected)
-  signedBytes.set(aad, afterProtected + aadHead.length)
-  signedBytes.set(payloadPart, afterAad)
+  signedBytes.set(bytes.subarray(protectedHead, layout.protectedEnd), signaturePrefix.length)
+  signedBytes.set(aadPrefix, afterProtected)
+  signedBytes.set(bytes.subarray(streamStart, streamStart + 32), afterAad - 32)
+  signedBytes.set(bytes.subarray(payloadHead, layout.payloadEnd), afterAad)
   return signedBytes
 }
 

@@ -49,10 +49,11 @@ export type PackClaims = {
 /** `previous` of the first pack of a key. */
 export const noPrevious: Hex = `0x${'00'.repeat(32)}`
 
-const domain = utf8('plumbline-pack-v1')
+/** Domain separator of pack signatures: 17 bytes, so that what follows begins at one place. */
+export const packDomain = utf8('plumbline-pack-v1')
 
 /** Length of the external AAD: 17 bytes of domain separator and 32 of stream id. */
-export const packAadLength = domain.length + 32
+export const packAadLength = packDomain.length + 32
 
 /**
  * The external AAD of a pack: domain separator, then stream id. It is not sent: a verifier puts the
@@ -62,7 +63,7 @@ export const packAadLength = domain.length + 32
  */
 export function packAad(stream: Hex | Uint8Array): Uint8Array {
   const aad = new Uint8Array(packAadLength)
-  aad.set(domain)
-  aad.set(typeof stream === 'string' ? fromHex(stream, 'stream', 32) : stream, domain.length)
+  aad.set(packDomain)
+  aad.set(typeof stream === 'string' ? fromHex(stream, 'stream', 32) : stream, packDomain.length)
   return aad
 }
