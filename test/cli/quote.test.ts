@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { Command } from 'commander'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { registerQuote } from '#cli/quote.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
 import { strictPolicy } from '#localnet/tdx/strictPolicy.ts'
 import { root } from '#tools/paths.ts'
@@ -35,20 +37,59 @@ const paths = {
   strange: file('strange.json', JSON.stringify({ ...strictPolicy(platform), images: [] })),
 }
 
+/** The commands inside this process: what they print, the exit code they ask for, what they throw. */
 function plumbline(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
+  const program = new Command('plumbline').exitOverride().configureOutput({ writeErr: () => {} })
+  registerQuote(program)
+  for (const command of program.commands.flatMap((child) => [child, ...child.commands])) {
+    command.exitOverride().configureOutput({ writeErr: () => {} })
+  }
+  const print = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  const before = process.exitCode
+  process.exitCode = 0
+  let error: unknown
+  try {
+    program.parse(['quote', ...args], { from: 'user' })
+  } catch (thrown) {
+    error = thrown
+  }
+  const stdout = print.mock.calls.map(([text]) => String(text)).join('')
+  const status = process.exitCode
+  process.exitCode = before
+  print.mockRestore()
+  return { status, stdout, error }
+}
+
+/** The same as a user runs it. */
+function spawned(...args: string[]) {
+  return spawnSync(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', join(root, 'cli', 'main.ts'), 'quote', ...args],
     { encoding: 'utf8' },
   )
-  return { status, stdout, stderr }
+}
+
+function verifyArguments(quotePath: string, ...more: string[]) {
+  const base = ['--quote', quotePath, '--collateral', paths.collateral]
+  return ['verify', ...base, '--at', formatIsoTime(now), ...more]
 }
 
 function verify(quotePath: string, ...more: string[]) {
-  const at = formatIsoTime(now)
-  const base = ['--quote', quotePath, '--collateral', paths.collateral, '--at', at]
-  return plumbline('verify', ...base, ...more)
+  return plumbline(...verifyArguments(quotePath, ...more))
 }
+
+describe('plumbline quote, run as a user runs it', () => {
+  it('leaves with 0 when it accepts, 1 when it refuses, 3 when it cannot tell', () => {
+    const accepted = spawned(...verifyArguments(paths.raw, '--root', paths.root))
+    const refused = spawned(...verifyArguments(paths.raw))
+    const failed = spawned(...verifyArguments(join(folder, 'none')))
+    expect([accepted.status, refused.status, failed.status]).toEqual([0, 1, 3])
+    expect(accepted.stdout).toMatch(/\nACCEPTED\n$/)
+    expect(refused.stdout).toMatch(/\nREFUSED\n$/)
+    expect(failed.stdout).toBe('')
+    expect(failed.stderr).toContain('cannot be read')
+  })
+})
 
 describe('plumbline quote verify', () => {
   it.each(['raw', 'hex', 'json', 'list'] as const)('accepts a quote as %s with 0', (form) => {
@@ -99,11 +140,10 @@ describe('plumbline quote verify', () => {
     ['a root that is none', [paths.raw, '--root', paths.collateral]],
     ['a time without a zone', [paths.raw, '--at', '2026-08-20T00:00:00']],
     ['an unknown option', [paths.raw, '--lenient']],
-  ])('leaves with 3 for %s', (_, [first = '', ...more]) => {
-    const { status, stdout, stderr } = verify(first, ...more)
+  ])('throws for %s and prints nothing', (_, [first = '', ...more]) => {
+    const { stdout, error } = verify(first, ...more)
     expect(stdout).toBe('')
-    expect(stderr).not.toBe('')
-    expect(status).toBe(3)
+    expect(error).toBeInstanceOf(Error)
   })
 })
 
