@@ -117,7 +117,7 @@ export const limitsSchema = z.strictObject({
   /** A client that has not sent its whole request by then is cut off. */
   requestTimeoutMs: duration(600_000).default(30_000),
   headersTimeoutMs: duration(600_000).default(10_000),
-  /** Packs a device may send per second over a minute; the physical cap of its sampling aside. */
+  /** Packs that are taken of one device per second, a minute's worth at once. */
   maxPacksPerSecondPerDevice: z.number().min(0.001).max(100_000).default(1000),
   /** Kept free on the disk for batches: no pack is taken below it. */
   minFreeBytes: z

@@ -47,7 +47,7 @@ export type WorkerPorts = {
   readonly heads: ReadonlyMap<bigint, HeadSource>
   readonly randomBytes: (length: number) => Uint8Array
   /** Called at every transition that reaches the disk; only tests pass one. */
-  readonly failpoint?: ((name: string) => void) | undefined
+  readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
 }
 
 export type RunningWorker = {
@@ -132,7 +132,9 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
         replayRecord(state, decodeRecord(record), position)
       },
       onFailure: ledgerFailed.resolve,
-      failpoint: ports.failpoint,
+      failpoint: (name) => {
+        void ports.failpoint?.(name)
+      },
     })
     assertPromisesKept(state)
     const keys = createBootKeys(ports.randomBytes)
@@ -244,6 +246,7 @@ async function runWorker(
       maxPacksPerBody: config.limits.maxPacksPerBody,
       maxBytesInFlight: config.limits.maxBytesInFlight,
       maxFutureSkewMs: config.maxFutureSkewMs,
+      maxPacksPerSecondPerDevice: config.limits.maxPacksPerSecondPerDevice,
     },
     state,
     ledger,

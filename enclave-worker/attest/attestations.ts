@@ -2,6 +2,7 @@ import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type Attestation, attestationSchema, readMessage } from '#schemas/workerApi.ts'
 import type { RegistryTarget } from '../config.ts'
+import { RateLimitedError } from '../ingest/refusals.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord, encodeJsonRecord } from '../ledger/records.ts'
 import type { BlockSource, GuestAgent, Log } from '../ports.ts'
@@ -36,6 +37,7 @@ export function attestationKey(signer: Hex, chainId: bigint): string {
 
 /** BLOCKHASH reaches back 256 blocks; renewing at a quarter leaves a relayer time to land. */
 const renewAfterBlocks = 64n
+const maxQuotesAtOnce = 4
 /** However fast blocks come, quotes are not made more often than this. */
 const renewAfterMs = 10_000
 
@@ -54,6 +56,7 @@ export function createAttestations(parts: {
   const { keys, ledger, state, log } = parts
   const current = new Map<bigint, { attestation: Attestation; madeMs: number }>()
   const making = new Map<bigint, Promise<Attestation>>()
+  let quoting = 0
 
   function sourcesOf(chainId: bigint): { target: AttestationTarget; blocks: BlockSource } {
     const registry = parts.registries.find((entry) => entry.chainId === chainId)
@@ -88,6 +91,23 @@ export function createAttestations(parts: {
     return made
   }
 
+  /** Anyone may ask for a quote and a quote costs the platform time: a few at once, no more. */
+  async function quoteFor(
+    target: AttestationTarget,
+    blocks: BlockSource,
+    nonce: Hex,
+  ): Promise<Attestation> {
+    if (quoting >= maxQuotesAtOnce) {
+      throw new RateLimitedError('Too many fresh quotes are asked for at once.', 'nonce', 1)
+    }
+    quoting += 1
+    try {
+      return await attestBoot(keys, target, { blocks, agent: parts.agent }, nonce)
+    } finally {
+      quoting -= 1
+    }
+  }
+
   return {
     async attestMissing() {
       await Promise.all(
@@ -108,8 +128,7 @@ export function createAttestations(parts: {
     isAttested: (chainId) => current.has(chainId),
     async current(chainId, nonce) {
       const { target, blocks } = sourcesOf(chainId)
-      if (nonce !== undefined)
-        return attestBoot(keys, target, { blocks, agent: parts.agent }, nonce)
+      if (nonce !== undefined) return quoteFor(target, blocks, nonce)
       const known = current.get(chainId)
       if (known === undefined) return makeOnce(chainId)
       if (parts.nowMs() - known.madeMs < renewAfterMs) return known.attestation

@@ -54,7 +54,7 @@ export type CloserParts = {
   readonly drain: () => Promise<void>
   readonly onBatch: (batch: SignedBatch) => void
   readonly log: Log
-  readonly failpoint?: ((name: string) => void) | undefined
+  readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
 }
 
 /** A period that could not be judged is tried again after this, not at every tick. */
@@ -186,7 +186,7 @@ export function createCloser(parts: CloserParts): Closer {
     const before = state.batches.at(-1)
     // The cut: packs accepted from here on are promised to the batch after this one.
     if (state.openSequence <= sequence) state.openSequence = sequence + 1n
-    fail('close.afterCut')
+    await fail('close.afterCut')
     const judged = await judgeAll(due, late, sequence)
 
     // Never backwards, whatever the host does to its clock.
@@ -237,12 +237,12 @@ export function createCloser(parts: CloserParts): Closer {
         index,
       })),
     }
-    fail('close.beforeAppend')
+    await fail('close.beforeAppend')
     const roster = encodeRosterRecords(sequence, rows).map((record) => ledger.append(record))
     const position = ledger.append(encodeJsonRecord('batch', stored))
     // The packs it speaks about lie before it in the same file: one sync covers both.
     await ledger.commit()
-    fail('close.afterCommit')
+    await fail('close.afterCommit')
     applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position, roster)
     log('info', 'batch signed', {
       sequence,

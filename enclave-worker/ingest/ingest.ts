@@ -44,6 +44,7 @@ export type IngestLimits = {
   readonly maxPacksPerBody: number
   readonly maxBytesInFlight: number
   readonly maxFutureSkewMs: number
+  readonly maxPacksPerSecondPerDevice: number
 }
 
 export type IngestCounters = {
@@ -76,6 +77,19 @@ export type Ingest = {
 
 /** Evidence kept for each device; a device that forks more often has been proved to fork. */
 const equivocationsPerDevice = 16
+
+/** A minute's worth at once: a device that was cut off hands its backlog in without waiting. */
+const allowanceSeconds = 60
+
+function takeAllowance(device: DeviceState, nowMs: number, perSecond: number): boolean {
+  const most = Math.max(1, perSecond * allowanceSeconds)
+  const known = device.allowance ?? { tokens: most, atMs: nowMs }
+  // A clock that was set back fills no bucket.
+  const earned = (Math.max(0, nowMs - known.atMs) / 1000) * perSecond
+  const tokens = Math.min(most, known.tokens + earned)
+  device.allowance = { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs }
+  return tokens >= 1
+}
 
 export function createIngest(parts: {
   readonly stream: Hex
@@ -177,6 +191,15 @@ export function createIngest(parts: {
           remedy:
             'Set the device’s clock; the pack itself can be sent again once its time has come.',
         }),
+      )
+    }
+    if (!takeAllowance(device, nowMs, limits.maxPacksPerSecondPerDevice)) {
+      return refuse(
+        new RateLimitedError(
+          'The device sends faster than is taken.',
+          'kid',
+          Math.ceil(1 / limits.maxPacksPerSecondPerDevice),
+        ),
       )
     }
     const batchSequence = state.openSequence

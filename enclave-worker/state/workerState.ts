@@ -30,6 +30,8 @@ export type DeviceState = {
   /** Ascending by sequence, from the oldest that is still kept. */
   readonly packs: PackEntry[]
   readonly equivocations: Set<string>
+  /** Packs that may still come at once, and as of when: a bucket that fills with time. */
+  allowance: { tokens: number; atMs: number } | undefined
 }
 
 /** A batch's place and what later batches need of it. */
@@ -128,6 +130,7 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     headHash: zeroHash,
     packs: [],
     equivocations: new Set(),
+    allowance: undefined,
   }
   state.devices.set(id, device)
   if (enrolled !== undefined) {
@@ -207,6 +210,23 @@ function markLate(
   }
 }
 
+/** Whether packs behind a batch speak about a period that it closes: they came after its cut. */
+function hasSpokenSince(
+  state: WorkerState,
+  subject: Hex,
+  period: Period,
+  sequence: bigint,
+): boolean {
+  return (state.bySubject.get(subject) ?? []).some(({ packs }) => {
+    for (let index = packs.length - 1; index >= 0; index -= 1) {
+      const pack = packs[index]
+      if (pack === undefined || pack.batchSequence <= sequence) return false
+      if (pack.firstTimeMs < period.endMs && pack.lastTimeMs >= period.startMs) return true
+    }
+    return false
+  })
+}
+
 export function applyAssignment(state: WorkerState, key: string, knownSinceMs: number): void {
   if (state.assignments.has(key)) return
   const assignment: AssignmentState = {
@@ -270,6 +290,9 @@ export function applyBatch(
       batchSequence: batch.sequence,
     })
     assignment.late.delete(period)
+    if (hasSpokenSince(state, subject, { startMs, endMs }, batch.sequence)) {
+      assignment.late.add(period)
+    }
     assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
     assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
   }

@@ -12,11 +12,20 @@ export type TestWorld = {
   head: { sequence: bigint; digest: Hex } | undefined
   /** The registry is configured and does not answer. */
   isHeadAway: boolean
+  /** Called between the cut of a batch and its judgement. */
+  onCut: (() => Promise<void>) | undefined
   readonly lines: { readonly level: string; readonly event: string }[]
 }
 
 export function createTestWorld(nowMs: number): TestWorld {
-  return { nowMs, block: undefined, head: undefined, isHeadAway: false, lines: [] }
+  return {
+    nowMs,
+    block: undefined,
+    head: undefined,
+    isHeadAway: false,
+    onCut: undefined,
+    lines: [],
+  }
 }
 
 /**
@@ -61,6 +70,7 @@ export function testPorts(
           ]),
     ),
     randomBytes: (length) => randomBytes(length),
-    failpoint,
+    failpoint:
+      failpoint ?? (async (name) => (name === 'close.afterCut' ? world.onCut?.() : undefined)),
   }
 }

@@ -205,6 +205,23 @@ describe('late packs', () => {
     expect(await made.worker.closeDue()).toBeUndefined()
   })
 
+  it('that come between the cut and the signature are not forgotten', async () => {
+    const made = await stage(everyMinute)
+    const late = made.devices[0]?.next(seconds(bootMs), watts(90)) ?? new Uint8Array()
+    made.world.nowMs = bootMs + minute + 5000
+    made.world.onCut = async () => {
+      made.world.onCut = undefined
+      await made.client.postPacks([late])
+    }
+    const first = await made.worker.closeDue()
+    expect(first?.reports[0]?.report.verdict).toBe(verdicts.INCONCLUSIVE)
+    await made.restart()
+    made.world.nowMs += 5000
+    const second = await made.worker.closeDue()
+    expect(second?.reports[0]?.report.verdict).toBe(verdicts.PASS)
+    expect(second?.reports[0]?.report.amends).not.toBe(zeroHash)
+  })
+
   it('that change nothing lead to no amendment', async () => {
     const { world, worker, client, devices } = await stage(everyMinute)
     world.nowMs = bootMs + minute + 5000
@@ -417,6 +434,25 @@ describe('the order of packs', () => {
     expect(Buffer.from(equivocations[0]?.contradicting ?? '', 'base64').equals(theirs)).toBe(true)
     const status = (await made.client.devices()).devices[0]
     expect(status).toMatchObject({ headSequence: 1n, equivocations: 2 })
+  })
+
+  it('a device that sends faster than is taken is told to wait, and goes on where it was', async () => {
+    const made = await stage({ limits: { verifyThreads: 0, maxPacksPerSecondPerDevice: 0.1 } })
+    const packs = Array.from(
+      { length: 8 },
+      () => made.devices[0]?.next([bootMs - 1000], [1]) ?? new Uint8Array(),
+    )
+    const outcome = (answer: object): string =>
+      'refusal' in answer ? (answer.refusal as { name: string }).name : 'receipt'
+    expect((await made.client.postPacks(packs)).map(outcome)).toStrictEqual([
+      ...Array.from({ length: 6 }, () => 'receipt'),
+      'RateLimitedError',
+      'PackAheadError',
+    ])
+    made.world.nowMs += 20_000
+    expect((await made.client.postPacks(packs)).map(outcome)).toStrictEqual(
+      packs.map(() => 'receipt'),
+    )
   })
 
   it('a pack stamped ahead of the clock is refused until its time has come', async () => {

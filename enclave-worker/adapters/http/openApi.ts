@@ -217,7 +217,7 @@ export const calls: readonly Call[] = [
       { name: 'nonce', in: 'query', kind: 'hex32', says: 'A fresh quote that covers it.' },
     ],
     answer: attestationSchema,
-    problems: [400, 404, 503],
+    problems: [400, 404, 429, 503],
   },
   {
     method: 'get',
