@@ -1,5 +1,5 @@
 import { keccak_256 } from '@noble/hashes/sha3'
-import { type Address, type Hex, type PublicClient, encodeFunctionData } from 'viem'
+import { type Abi, type Address, type Hex, type PublicClient, encodeFunctionData } from 'viem'
 import { collateralStoreAbi } from '#schemas/abi/collateralStore.ts'
 import { toHex } from '#schemas/bytes.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
@@ -154,7 +154,5 @@ type UploadName = Extract<
 >['name']
 
 function call(functionName: UploadName, args: readonly unknown[]): Hex {
-  return encodeFunctionData({ abi: collateralStoreAbi, functionName, args } as Parameters<
-    typeof encodeFunctionData
-  >[0])
+  return encodeFunctionData({ abi: collateralStoreAbi as Abi, functionName, args })
 }

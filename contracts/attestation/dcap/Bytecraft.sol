@@ -63,6 +63,21 @@ library Bytecraft {
         return uint256(wordIn(data, at)) >> 96;
     }
 
+    /// @notice Whether a serial number is among those of 20 bytes each that fill `data` from `at` on.
+    function hasSerial(
+        bytes memory data,
+        uint256 at,
+        uint256 serial
+    ) internal pure returns (bool isFound) {
+        // Every registration walks the whole list, so one turn of the loop has no branch but its own.
+        assembly ("memory-safe") {
+            let end := add(add(data, 0x20), mload(data))
+            for { let next := add(add(data, 0x20), at) } lt(next, end) { next := add(next, 20) } {
+                isFound := or(isFound, eq(shr(96, mload(next)), serial))
+            }
+        }
+    }
+
     /// @notice Writes a word at `at`; all 32 bytes must lie inside `data`.
     function put(bytes memory data, uint256 at, bytes32 value) internal pure {
         assembly ("memory-safe") {

@@ -68,26 +68,68 @@ library Crl {
         // 32 more because a serial is written as a whole word.
         serials = new bytes((reader.end - reader.at) / 20 * 20 + 32);
         uint256 length;
-        uint256 knownTime;
+        // Wider than any time, so that no entry has it.
+        uint256 knownTime = type(uint256).max;
         while (!reader.isDone()) {
-            uint256 afterEntry = reader.enter(Der.SEQUENCE);
+            (uint256 serial, bool isRead) = _takeUsualEntry(reader, knownTime);
+            if (!isRead) (serial, knownTime) = _readEntry(reader, knownTime);
             // 96 = 256 - 8 * 20
-            Bytecraft.put(serials, length, bytes32(X509.readSerial(reader) << 96));
+            Bytecraft.put(serials, length, bytes32(serial << 96));
             length += 20;
-            // Intel dates all entries alike. 136 = 256 - 8 * (tag, length and 13 characters)
-            uint256 time = Bytecraft.word(reader.at) >> 136;
-            if (time == knownTime && reader.at + 15 <= reader.end) {
-                reader.at += 15;
-            } else {
-                uint256 start = reader.at;
-                reader.readTime();
-                if (reader.at - start == 15) knownTime = time;
-            }
-            if (reader.nextIs(Der.SEQUENCE)) reader.read(Der.SEQUENCE);
-            reader.leave(afterEntry);
         }
         Bytecraft.truncate(serials, length);
         reader.leave(outer);
+    }
+
+    /// @return serial Serial number of the entry.
+    /// @return time Tag, length and characters of its time if that is a UTCTime, else what it was.
+    function _readEntry(
+        Der.Reader memory reader,
+        uint256 knownTime
+    ) private pure returns (uint256 serial, uint256 time) {
+        uint256 outer = reader.enter(Der.SEQUENCE);
+        serial = X509.readSerial(reader);
+        uint256 start = reader.at;
+        reader.readTime();
+        // 15 = tag 1 + length 1 + characters 13
+        time = reader.at - start == 15 ? Bytecraft.word(start) >> 136 : knownTime;
+        if (reader.nextIs(Der.SEQUENCE)) reader.read(Der.SEQUENCE);
+        reader.leave(outer);
+    }
+
+    /// @dev Intel's entries have a serial of 20 octets, all the same time, and a reason in 14:
+    ///
+    ///     30 33 02 14 serial 20     time 15  30 0c …12
+    ///     30 34 02 15 00 serial 20  time 15  30 0c …12     if the serial's first bit is set
+    ///
+    /// Such an entry is DER as {_readEntry} demands it, and is told by two words. Any other is read there.
+    function _takeUsualEntry(
+        Der.Reader memory reader,
+        uint256 knownTime
+    ) private pure returns (uint256 serial, bool isRead) {
+        unchecked {
+            // Positions in calldata.
+            uint256 at = reader.at;
+            uint256 head = Bytecraft.word(at);
+            uint256 end = at + 53;
+            if (head >> 224 == 0x30330214) {
+                serial = head << 32 >> 96;
+                // A leading zero octet would be one too many, a first bit a sign.
+                uint256 first = serial >> 152;
+                if (first == 0 || first >= 0x80) return (0, false);
+            } else if (head >> 216 == 0x3034021500) {
+                serial = head << 40 >> 96;
+                if (serial >> 159 == 0) return (0, false);
+                end += 1;
+            } else {
+                return (0, false);
+            }
+            // 29 = time 15 + reason 14; 120 = 256 - 8 * (time 15 + tag and length 2)
+            uint256 tail = Bytecraft.word(end - 29) >> 120;
+            if (tail != (knownTime << 16 | 0x300c) || end > reader.end) return (0, false);
+            reader.at = end;
+            return (serial, true);
+        }
     }
 
     function _readExtensions(Der.Reader memory reader) private pure {

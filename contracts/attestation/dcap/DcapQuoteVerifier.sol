@@ -238,15 +238,8 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             revert DcapQuoteVerifierPckNotYetValid(pck.notBefore);
         }
         if (block.timestamp > pck.notAfter) revert DcapQuoteVerifierPckExpired(pck.notAfter);
-        uint256 serial = pck.serial;
-        uint256 end = authority.length;
-        unchecked {
-            // Offsets into a record, at most 24,531.
-            for (uint256 at = AUTHORITY_HEAD; at < end; at += 20) {
-                if (Bytecraft.serialIn(authority, at) == serial) {
-                    revert DcapQuoteVerifierPckRevoked(serial);
-                }
-            }
+        if (Bytecraft.hasSerial(authority, AUTHORITY_HEAD, pck.serial)) {
+            revert DcapQuoteVerifierPckRevoked(pck.serial);
         }
         subject.validUntil = _earliest(subject.validUntil, pck.notAfter);
     }

@@ -60,7 +60,7 @@ library Der {
         Reader memory reader,
         uint256 tag
     ) internal pure returns (uint256 start, uint256 end) {
-        bool isWrong;
+        uint256 wrong;
         // Nothing overflows: positions lie in calldata, lengths are below 2^16. The end is at least two
         // behind the start, so to compare it with the limit covers an element that is cut in its head.
         assembly ("memory-safe") {
@@ -68,25 +68,37 @@ library Der {
             let head := calldataload(at)
             let length := byte(1, head)
             start := add(at, 2)
-            isWrong := iszero(eq(byte(0, head), tag))
+            wrong := xor(byte(0, head), tag)
             if gt(length, 0x7f) {
                 switch length
                 case 0x81 {
                     start := add(at, 3)
                     length := byte(2, head)
-                    isWrong := or(isWrong, lt(length, 0x80))
+                    wrong := or(wrong, lt(length, 0x80))
                 }
                 case 0x82 {
                     start := add(at, 4)
                     length := and(shr(224, head), 0xffff)
-                    isWrong := or(isWrong, lt(length, 0x100))
+                    wrong := or(wrong, lt(length, 0x100))
                 }
-                default { isWrong := 1 }
+                default { wrong := 1 }
             }
             end := add(start, length)
-            isWrong := or(isWrong, gt(end, mload(add(reader, 0x20))))
+            wrong := or(wrong, gt(end, mload(add(reader, 0x20))))
+            if iszero(wrong) { mstore(reader, end) }
         }
-        if (isWrong) fail(reader);
+        if (wrong != 0) fail(reader);
+    }
+
+    /// @notice Steps over exactly these octets, for elements that have one encoding only.
+    /// @param octets The octets as a number.
+    /// @param length Their number, at most 32.
+    function expect(Reader memory reader, uint256 octets, uint256 length) internal pure {
+        uint256 at = reader.at;
+        uint256 end = at + length;
+        bool isExpected =
+            end <= reader.end && Bytecraft.word(at) >> (256 - 8 * length) == octets;
+        if (!isExpected) fail(reader);
         reader.at = end;
     }
 

@@ -24,6 +24,8 @@ library PckExtension {
     uint256 private constant ENTRY_OID = 0x060a2a864886f84d010d01;
     /// @dev 06 0b ‖ 1.2.840.113741.1.13.1.2, to be followed by one arc.
     uint256 private constant TCB_OID = 0x060b2a864886f84d010d0102;
+    /// @dev 30 1f ‖ {TCB_OID} ‖ 12 ‖ 04 10, to be followed by a CPUSVN of 16 bytes.
+    uint256 private constant CPU_SVN = 0x301f << 120 | TCB_OID << 24 | 0x120410;
     /// @dev 30 10 ‖ {TCB_OID} ‖ arc ‖ 02 01, to be followed by an SVN below 128.
     uint256 private constant NARROW_SVN = 0x3010 << 120 | TCB_OID << 24 | 0x0201;
     /// @dev 30 11 ‖ {TCB_OID} ‖ arc ‖ 02 02, to be followed by 00 and an SVN from 128 on.
@@ -48,29 +50,44 @@ library PckExtension {
         uint256 outer = reader.enter(Der.SEQUENCE);
         uint256 seen;
         while (!reader.isDone()) {
-            uint256 afterEntry = reader.enter(Der.SEQUENCE);
-            uint256 arc = _entryArc(reader);
-            if (arc == 0 || arc > 7 || seen & (1 << arc) != 0) reader.fail();
+            uint256 arc = _readEntry(reader, platform);
+            if (seen & (1 << arc) != 0) reader.fail();
             seen |= 1 << arc;
-            if (arc == 1) {
-                platform.ppid = bytes16(_octets(reader, 16));
-            } else if (arc == 2) {
-                _readTcb(reader, platform);
-            } else if (arc == 3) {
-                platform.pceId = bytes2(_octets(reader, 2));
-            } else if (arc == 4) {
-                platform.fmspc = bytes6(_octets(reader, 6));
-            } else if (arc == 5) {
-                reader.readUnsigned(Der.ENUMERATED, 6);
-            } else if (arc == 6) {
-                _octets(reader, 16);
-            } else {
-                reader.read(Der.SEQUENCE);
-            }
-            reader.leave(afterEntry);
         }
         reader.leave(outer);
         if (!reader.isDone() || seen & REQUIRED != REQUIRED) reader.fail();
+    }
+
+    /// @return arc Last arc of the entry's OID, 1 to 7.
+    function _readEntry(
+        Der.Reader memory reader,
+        Platform memory platform
+    ) private pure returns (uint256 arc) {
+        // The four entries that are octets of fixed length have one encoding each: 30 length ‖ OID with
+        // its tag and length ‖ 04 length, 16 bytes.
+        uint256 at = reader.at;
+        uint256 head = Bytecraft.word(at) >> 128;
+        arc = (head >> 16) & 0xff;
+        uint256 length = arc == 1 || arc == 6 ? 16 : arc == 3 ? 2 : arc == 4 ? 6 : 0;
+        if (length != 0) {
+            // 14 = OID 12 + tag and length 2
+            uint256 expected =
+                (0x3000 + 14 + length) << 112 | ENTRY_OID << 24 | arc << 16 | 0x0400 + length;
+            if (head != expected || at + 16 + length > reader.end) reader.fail();
+            reader.at = at + 16 + length;
+            bytes32 value = bytes32(Bytecraft.word(at + 16));
+            if (arc == 1) platform.ppid = bytes16(value);
+            else if (arc == 3) platform.pceId = bytes2(value);
+            else if (arc == 4) platform.fmspc = bytes6(value);
+            return arc;
+        }
+        uint256 afterEntry = reader.enter(Der.SEQUENCE);
+        arc = _entryArc(reader);
+        if (arc == 2) _readTcb(reader, platform);
+        else if (arc == 5) reader.readUnsigned(Der.ENUMERATED, 6);
+        else if (arc == 7) reader.read(Der.SEQUENCE);
+        else reader.fail();
+        reader.leave(afterEntry);
     }
 
     /// @dev The OID is compared with its tag and length, 11 bytes, and its last arc returned.
@@ -79,15 +96,6 @@ library PckExtension {
         if (reader.at + 12 > reader.end || head >> 168 != ENTRY_OID) reader.fail();
         reader.at += 12;
         return (head >> 160) & 0xff;
-    }
-
-    function _octets(
-        Der.Reader memory reader,
-        uint256 length
-    ) private pure returns (bytes32) {
-        (uint256 start, uint256 end) = reader.read(Der.OCTET_STRING);
-        if (end - start != length) reader.fail();
-        return bytes32(Bytecraft.word(start));
     }
 
     /// @dev Arcs 1 to 16 are component SVNs, 17 the PCESVN, 18 the CPUSVN: these, in this order.
@@ -125,22 +133,11 @@ library PckExtension {
         platform.componentSvns = bytes16(uint128(svns));
 
         uint256 afterItem = reader.enter(Der.SEQUENCE);
-        _expectTcbArc(reader, 17);
+        reader.expect(TCB_OID << 8 | 17, 13);
         platform.pceSvn = uint16(reader.readUnsigned(Der.INTEGER, 2));
         reader.leave(afterItem);
-        afterItem = reader.enter(Der.SEQUENCE);
-        _expectTcbArc(reader, 18);
-        _octets(reader, 16);
-        reader.leave(afterItem);
+        reader.expect(CPU_SVN, 17);
+        reader.at += 16;
         reader.leave(outer);
-    }
-
-    function _expectTcbArc(
-        Der.Reader memory reader,
-        uint256 arc
-    ) private pure {
-        uint256 head = Bytecraft.word(reader.at);
-        if (reader.at + 13 > reader.end || head >> 152 != (TCB_OID << 8 | arc)) reader.fail();
-        reader.at += 13;
     }
 }

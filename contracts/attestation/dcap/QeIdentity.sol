@@ -38,10 +38,8 @@ library QeIdentity {
         cursor.expect(',"tcbEvaluationDataNumber":', 27);
         identity.evaluationNumber = uint32(cursor.integer(type(uint32).max));
 
-        // 73 = fixed part; a level takes at least 70 characters and 11 bytes, an advisory three
-        // characters and 4 bytes.
-        uint256 capacity = 73 + document.length + document.length / 3;
-        Packer.Buffer memory packed = Packer.create(capacity);
+        // 75 = fixed part; a level of 11 bytes takes some 70 characters, an advisory of 4 at least three.
+        Packer.Buffer memory packed = Packer.create(75 + document.length / 4);
         cursor.expect(',"miscselect":"', 15);
         uint256 misc = cursor.hexNumber(4);
         cursor.expect('","miscselectMask":"', 20);
@@ -60,7 +58,7 @@ library QeIdentity {
         cursor.expect(',"tcbLevels":[', 14);
         uint256 countAt = packed.length;
         packed.append(0, 1);
-        Packer.Buffer memory advisories = Packer.create(capacity);
+        Packer.Buffer memory advisories = Packer.create(document.length / 3 * 4 + 4);
         uint256 count = cursor.isvLevels(packed, advisories);
         packed.data[countAt] = bytes1(uint8(count));
         cursor.expect("}", 1);

@@ -51,12 +51,11 @@ library TcbInfo {
         cursor.expect(',"tcbEvaluationDataNumber":', 27);
         info.evaluationNumber = uint32(cursor.integer(type(uint32).max));
 
-        // Packed forms are shorter than what they are read from: an advisory of no characters takes
-        // three in the text and four here, so the text's length and a third bounds each part.
-        uint256 capacity = document.length + document.length / 3 + 1;
-        Packer.Buffer memory modules = Packer.create(capacity);
-        Packer.Buffer memory levels = Packer.create(capacity);
-        Packer.Buffer memory advisories = Packer.create(capacity);
+        // Bounds by what the packed forms are read from: a level of 43 bytes takes some 500 characters, a
+        // module of 66 some 150, a level of 11 some 70, and an advisory of 4 at least three.
+        Packer.Buffer memory modules = Packer.create(document.length / 2 + 64);
+        Packer.Buffer memory levels = Packer.create(document.length / 8 + 64);
+        Packer.Buffer memory advisories = Packer.create(document.length / 3 * 4 + 4);
         cursor.expect(',"tdxModule":{', 14);
         _readModule(cursor, modules);
         cursor.expect("}", 1);
@@ -143,11 +142,11 @@ library TcbInfo {
         if (cursor.take("]", 1)) return 0;
         while (true) {
             if (++count > MAXIMUM_LEVELS) cursor.fail();
-            cursor.expect('{"tcb":{"sgxtcbcomponents":[', 28);
+            cursor.expect('{"tcb":{"sgxtcbcomponents":', 27);
             uint256 sgx = _readComponents(cursor);
             cursor.expect(',"pcesvn":', 10);
             uint256 pceSvn = cursor.integer(type(uint16).max);
-            cursor.expect(',"tdxtcbcomponents":[', 21);
+            cursor.expect(',"tdxtcbcomponents":', 20);
             levels.append(sgx << 128 | _readComponents(cursor), 32);
             levels.append(pceSvn, 2);
             cursor.expect("},", 2);
@@ -157,28 +156,44 @@ library TcbInfo {
         }
     }
 
-    /// @dev Sixteen times {"svn":n} with an optional category and an optional type, both texts. Most have
-    /// neither and a number of one digit, and are compared as one word.
+    /// @dev Sixteen times {"svn":n} with an optional category and an optional type, both texts, in
+    /// brackets. Most have neither and a number of one digit; those are compared as one word, with the
+    /// bracket or comma before them.
     function _readComponents(IntelJson.Cursor memory cursor) private pure returns (uint256 svns) {
         unchecked {
+            uint256 at = cursor.at;
+            uint256 before = 0x5b;
             for (uint256 index; index < 16; ++index) {
-                if (index != 0) cursor.expect(",", 1);
-                // 184 = 256 - 8 * 9 characters: {"svn":n}
-                uint256 short = Bytecraft.word(cursor.at) >> 184;
-                uint256 digit = (short >> 8 & 0xff) - 0x30;
-                if (short & ~uint256(0xff00) == SHORT_COMPONENT && digit <= 9) {
-                    svns = svns << 8 | digit;
-                    cursor.at += 9;
-                    continue;
+                // 176 = 256 - 8 * 10 characters
+                uint256 short = Bytecraft.word(at) >> 176;
+                uint256 svn = (short >> 8 & 0xff) - 0x30;
+                if (svn <= 9 && short & ~uint256(0xff00) == (before << 72 | SHORT_COMPONENT)) {
+                    at += 10;
+                } else {
+                    cursor.at = at;
+                    if (short >> 72 != before) cursor.fail();
+                    cursor.at = at + 1;
+                    svn = _readComponent(cursor);
+                    at = cursor.at;
                 }
-                cursor.expect('{"svn":', 7);
-                svns = svns << 8 | cursor.integer(type(uint8).max);
-                if (cursor.take(',"category":"', 13)) cursor.text(MAXIMUM_LABEL);
-                if (cursor.take(',"type":"', 9)) cursor.text(MAXIMUM_LABEL);
-                cursor.expect("}", 1);
+                svns = svns << 8 | svn;
+                before = 0x2c;
             }
+            cursor.at = at;
         }
         cursor.expect("]", 1);
+    }
+
+    function _readComponent(IntelJson.Cursor memory cursor) private pure returns (uint256 svn) {
+        cursor.expect('{"svn":', 7);
+        svn = cursor.integer(type(uint8).max);
+        if (cursor.take(',"category":"', 13)) {
+            // The two that Intel uses; any other text is as good.
+            bool isKnown = cursor.take('BIOS"', 5) || cursor.take('OS/VMM"', 7);
+            if (!isKnown) cursor.text(MAXIMUM_LABEL);
+        }
+        if (cursor.take(',"type":"', 9)) cursor.text(MAXIMUM_LABEL);
+        cursor.expect("}", 1);
     }
 
     /// @dev {"svn":n} with a zero byte for n.

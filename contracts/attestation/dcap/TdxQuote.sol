@@ -47,6 +47,8 @@ library TdxQuote {
     uint256 internal constant MR_CONFIG_ID = 184;
     uint256 internal constant MR_OWNER = 232;
     uint256 internal constant RTMR0 = 328;
+    uint256 internal constant RTMR1 = 376;
+    uint256 internal constant RTMR2 = 424;
     uint256 internal constant RTMR3 = 472;
     uint256 internal constant REPORT_DATA = 520;
     uint256 internal constant MR_SERVICE_TD = 600;

@@ -56,10 +56,14 @@ library X509 {
     /// @dev Extensions outside 2.5.29 that one certificate may carry; Intel's carry one.
     uint256 private constant MAXIMUM_FOREIGN_EXTENSIONS = 8;
 
-    /// @dev 06 08 ‖ 1.2.840.10045.4.3.2, ecdsa-with-SHA256, 10 bytes, no parameters.
-    uint256 private constant ECDSA_WITH_SHA256 = 0x06082a8648ce3d040302;
-    /// @dev 06 07 ‖ 1.2.840.10045.2.1 ‖ 06 08 ‖ 1.2.840.10045.3.1.7, 19 bytes.
-    uint256 private constant P256_KEY = 0x06072a8648ce3d020106082a8648ce3d030107;
+    /// @dev [0] EXPLICIT INTEGER 2, version 3: 5 bytes.
+    uint256 private constant VERSION_3 = 0xa003020102;
+    /// @dev SEQUENCE of 1.2.840.10045.4.3.2, ecdsa-with-SHA256, without parameters: 12 bytes.
+    uint256 private constant ECDSA_WITH_SHA256 = 0x300a06082a8648ce3d040302;
+    /// @dev SubjectPublicKeyInfo up to the point: SEQUENCE of 89, the algorithm as a SEQUENCE of
+    /// 1.2.840.10045.2.1 and 1.2.840.10045.3.1.7, a BIT STRING of 66 with no unused bits, and 04 for an
+    /// uncompressed point: 27 bytes.
+    uint256 private constant P256_KEY = 0x3059301306072a8648ce3d020106082a8648ce3d03010703420004;
     /// @dev 1.2.840.113741.1.13.1, 9 bytes.
     uint256 private constant SGX_OID = 0x2a864886f84d010d01;
     /// @dev 2.5.4.3, 3 bytes.
@@ -93,9 +97,7 @@ library X509 {
         reader.at = signedStart;
         reader.end = signedEnd;
         outer = reader.enter(Der.SEQUENCE);
-        uint256 version = reader.enter(0xa0);
-        if (reader.readUnsigned(Der.INTEGER, 6) != 2) reader.fail();
-        reader.leave(version);
+        reader.expect(VERSION_3, 5);
         certificate.serial = readSerial(reader);
         expectAlgorithm(reader);
         (uint256 nameStart, uint256 nameEnd) = reader.readWhole(Der.SEQUENCE);
@@ -127,9 +129,7 @@ library X509 {
 
     /// @notice The AlgorithmIdentifier must be ECDSA with SHA-256, without parameters.
     function expectAlgorithm(Der.Reader memory reader) internal pure {
-        (uint256 start, uint256 end) = reader.read(Der.SEQUENCE);
-        // 176 = 256 - 8 * 10 bytes of the constant
-        if (end - start != 10 || Bytecraft.word(start) >> 176 != ECDSA_WITH_SHA256) reader.fail();
+        reader.expect(ECDSA_WITH_SHA256, 12);
     }
 
     /// @notice ECDSA-Sig-Value in a BIT STRING (RFC 3279 §2.2.3).
@@ -156,6 +156,7 @@ library X509 {
         Der.Reader memory reader,
         Extension memory extension
     ) internal pure {
+        if (_takeShortExtension(reader, extension)) return;
         uint256 outer = reader.enter(Der.SEQUENCE);
         (extension.oidStart, extension.oidEnd) = reader.read(Der.OBJECT_IDENTIFIER);
         extension.isCritical = reader.nextIs(Der.BOOLEAN);
@@ -165,20 +166,47 @@ library X509 {
         reader.leave(outer);
     }
 
+    /// @dev An extension with an OID of three octets and lengths of one, as most are, is told by one word:
+    ///
+    ///     30 length  06 03 oid 3            04 length
+    ///     30 length  06 03 oid 3  01 01 ff  04 length     if critical
+    ///
+    /// Any other is read step by step, which says what is wrong with it.
+    function _takeShortExtension(
+        Der.Reader memory reader,
+        Extension memory extension
+    ) private pure returns (bool) {
+        unchecked {
+            // Positions in calldata, lengths below 128.
+            uint256 at = reader.at;
+            uint256 head = Bytecraft.word(at);
+            if ((head >> 224) & 0xff80ffff != 0x30000603) return false;
+            uint256 end = at + 2 + ((head >> 240) & 0xff);
+            // 168 = 256 - 8 * 11: octets 7 to 10
+            bool isCritical = (head >> 168) & 0xffffffff == 0x0101ff04;
+            if (!isCritical && (head >> 192) & 0xff != 0x04) return false;
+            uint256 length = (isCritical ? head >> 160 : head >> 184) & 0xff;
+            uint256 start = at + (isCritical ? 12 : 9);
+            if (length >= 0x80 || start + length != end || end > reader.end) return false;
+            reader.at = end;
+            extension.oidStart = at + 4;
+            extension.oidEnd = at + 7;
+            extension.isCritical = isCritical;
+            extension.start = start;
+            extension.end = end;
+            return true;
+        }
+    }
+
     function _readPublicKey(
         Der.Reader memory reader,
         Certificate memory certificate
     ) private pure {
-        uint256 outer = reader.enter(Der.SEQUENCE);
-        (uint256 start, uint256 end) = reader.read(Der.SEQUENCE);
-        // 104 = 256 - 8 * 19 bytes of the constant
-        if (end - start != 19 || Bytecraft.word(start) >> 104 != P256_KEY) reader.fail();
-        (start, end) = reader.read(Der.BIT_STRING);
-        reader.leave(outer);
-        // 66 = unused bits 1 + form 1 (04, uncompressed) + x 32 + y 32
-        if (end - start != 66 || Bytecraft.word(start) >> 240 != 0x0004) reader.fail();
-        certificate.x = bytes32(Bytecraft.word(start + 2));
-        certificate.y = bytes32(Bytecraft.word(start + 34));
+        reader.expect(P256_KEY, 27);
+        certificate.x = bytes32(Bytecraft.word(reader.at));
+        certificate.y = bytes32(Bytecraft.word(reader.at + 32));
+        reader.at += 64;
+        if (reader.at > reader.end) reader.fail();
     }
 
     /// @dev Each OID once: those of 2.5.29 by a bitmap, others by a list of hashes.
@@ -207,14 +235,15 @@ library X509 {
                 continue;
             }
             if (extension.isCritical || foreignCount == MAXIMUM_FOREIGN_EXTENSIONS) reader.fail();
-            _expectObjectIdentifier(reader, extension.oidStart, extension.oidEnd);
+            // 184 = 256 - 8 * 9 bytes of the constant
+            bool isSgx = oidLength == 9 && oid >> 184 == SGX_OID;
+            if (!isSgx) _expectObjectIdentifier(reader, extension.oidStart, extension.oidEnd);
             bytes32 hash = keccak256(Bytecraft.slice(extension.oidStart, extension.oidEnd));
             for (uint256 index; index < foreignCount; ++index) {
                 if (foreign[index] == hash) reader.fail();
             }
             foreign[foreignCount++] = hash;
-            // 184 = 256 - 8 * 9 bytes of the constant
-            if (oidLength == 9 && oid >> 184 == SGX_OID) {
+            if (isSgx) {
                 certificate.sgxStart = extension.start;
                 certificate.sgxEnd = extension.end;
             }
@@ -300,6 +329,7 @@ library X509 {
         commonName = keccak256("");
         reader.enter(Der.SEQUENCE);
         while (!reader.isDone()) {
+            if (_skipShortAttribute(reader)) continue;
             uint256 afterSet = reader.enter(Der.SET);
             uint256 setEnd = reader.enter(Der.SEQUENCE);
             // One attribute to a set.
@@ -317,6 +347,24 @@ library X509 {
             }
             reader.at = setEnd;
             reader.end = afterSet;
+        }
+    }
+
+    /// @dev Steps over an attribute that is not the common name and has an OID of three octets and lengths
+    /// of one: 31 n+2 30 n 06 03 oid 3, told by one word.
+    function _skipShortAttribute(Der.Reader memory reader) private pure returns (bool) {
+        unchecked {
+            uint256 at = reader.at;
+            uint256 head = Bytecraft.word(at);
+            // 184 = 256 - 8 * 9
+            if ((head >> 208) & 0xff80ff80ffff != 0x310030000603) return false;
+            uint256 length = (head >> 224) & 0xff;
+            uint256 end = at + 4 + length;
+            bool isOther = (head >> 184) & 0xffffff != COMMON_NAME_OID;
+            bool isWhole = (head >> 240) & 0xff == length + 2 && length >= 5 && end <= reader.end;
+            if (!isOther || !isWhole) return false;
+            reader.at = end;
+            return true;
         }
     }
 

@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
-import {IQuoteVerifier} from "#contracts/attestation/IQuoteVerifier.sol";
 import {ICollateralStore} from "#contracts/attestation/dcap/ICollateralStore.sol";
+import {IDcapQuoteVerifier} from "#contracts/attestation/dcap/IDcapQuoteVerifier.sol";
 
 /// @title Bench
 /// @notice Whole verification in one call: an empty store, all collateral, one quote. So that a test
@@ -32,7 +32,7 @@ contract Bench {
         bytes memory verifierCode,
         Collateral calldata collateral,
         bytes calldata evidence
-    ) external returns (IQuoteVerifier.QuoteClaims memory) {
+    ) external returns (IDcapQuoteVerifier.Appraisal memory) {
         ICollateralStore store = ICollateralStore(Create2.deploy(0, 0, storeCode));
         store.uploadRootCertificate(collateral.rootCertificate);
         store.uploadRootCrl(collateral.rootCrl);
@@ -47,6 +47,6 @@ contract Bench {
             collateral.qeSigner, collateral.qeIdentity, collateral.qeIdentitySignature
         );
         bytes memory code = bytes.concat(verifierCode, abi.encode(store));
-        return IQuoteVerifier(Create2.deploy(0, 0, code)).verifyQuote(evidence);
+        return IDcapQuoteVerifier(Create2.deploy(0, 0, code)).appraiseQuote(evidence);
     }
 }

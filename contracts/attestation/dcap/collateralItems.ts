@@ -1,7 +1,6 @@
-import { type Hex, toHex, utf8 } from '#schemas/bytes.ts'
-import { readCollateral, type Collateral } from '#verifier/collateral/collateral.ts'
+import { utf8 } from '#schemas/bytes.ts'
 import { refusal } from '#verifier/appraisal/errors.ts'
-import { parseCertificate } from '#verifier/x509/certificate.ts'
+import { readCollateral, type Collateral } from '#verifier/collateral/collateral.ts'
 import { readPemCertificates } from '#verifier/x509/pem.ts'
 
 /** Collateral taken apart into what `CollateralStore` is handed, item by item. */
@@ -41,16 +40,6 @@ export function collateralItems(collateral: Collateral): CollateralItems {
     tcbInfo: { text: utf8(parts.tcbInfo), signature: parts.tcbInfoSignature },
     qeIdentity: { text: utf8(parts.qeIdentity), signature: parts.qeIdentitySignature },
   }
-}
-
-/** Serial number of a certificate, by which the store knows the signer of a document. */
-export function serialNumber(der: Uint8Array): bigint {
-  return BigInt(`0x${parseCertificate(der, 'The signing certificate').serial}`)
-}
-
-/** The arguments of the upload calls that carry a certificate, a list or a signed text. */
-export function hexOf(bytes: Uint8Array): Hex {
-  return toHex(bytes)
 }
 
 function readChain(text: string, field: string): [issuer: Uint8Array, root: Uint8Array] {
