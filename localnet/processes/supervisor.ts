@@ -15,6 +15,8 @@ export type ServiceOptions = {
   readonly command: string
   readonly args: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** Working folder; default this process's own. */
+  readonly folder?: string
   /** Answers once the service can be used; asked every few milliseconds. */
   readonly isReady: () => Promise<boolean>
   readonly readyTimeoutMs: number
@@ -81,6 +83,7 @@ export function createSupervisor(
         detached: true,
         stdio: ['ignore', log, log],
         env: { ...process.env, ...options.environment },
+        ...(options.folder === undefined ? {} : { cwd: options.folder }),
       })
       closeSync(log)
       const { pid } = launched
