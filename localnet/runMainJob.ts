@@ -74,8 +74,12 @@ export type MainJob = {
 const streamName = 'plumbline-local'
 /** Readings that a device packs under one signature. */
 const readingsPerPack = 60
-/** From now to the end of the periods: time to start worker and relayer and to send the backlog. */
-const leadMs = 7_000
+/**
+ * From the moment the periods are fixed to their end: time to conclude the agreements, start worker
+ * and relayer and send the backlog. A slow machine shows itself in the steps before and gets more.
+ */
+const shortestLeadMs = 8_000
+const leadPerElapsed = 4
 const storyTimeoutMs = 120_000
 
 /**
@@ -86,6 +90,7 @@ const storyTimeoutMs = 120_000
  */
 export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
   const { portBase, folder, progress, signal } = options
+  const begunMs = performance.now()
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   let restarts = 0
@@ -125,6 +130,7 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       deployEverywhere(chains, platform),
     )
 
+    const leadMs = Math.max(shortestLeadMs, leadPerElapsed * (performance.now() - begunMs))
     const endMs = Math.ceil((Date.now() + leadMs) / 1000) * 1000
     const storyPeriods = periods(endMs, recordings.mote.length)
     const policies = {
