@@ -28,7 +28,7 @@ export type Source = {
 export class SenmlSources {
   readonly channels: Channel[] = []
   private readonly bytes: Uint8Array
-  private readonly channelIndex = new Map<string, number>()
+  private channelIndex: Map<string, number> | undefined
   private baseName = ''
   private baseUnit = ''
   /** Sources under the present base name and base unit. */
@@ -109,6 +109,15 @@ export class SenmlSources {
 
   /** The channel of a series in a unit: two spellings of one series are one channel. */
   channel(series: string, unit: string): number {
+    if (this.channelIndex === undefined && this.channels.length <= maxComparedSources) {
+      for (const [index, channel] of this.channels.entries()) {
+        if (channel.unit === unit && channel.series === series) return index
+      }
+      return this.channels.push({ series, unit }) - 1
+    }
+    this.channelIndex ??= new Map(
+      this.channels.map((channel, index) => [`${channel.unit} ${channel.series}`, index]),
+    )
     const key = `${unit} ${series}`
     const known = this.channelIndex.get(key)
     if (known !== undefined) return known
