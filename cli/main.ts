@@ -4,6 +4,7 @@ import { registerAgent } from './agent.ts'
 import { registerEvaluate } from './evaluate.ts'
 import { registerPolicy } from './policy.ts'
 import { registerQuote } from './quote.ts'
+import { registerRelay } from './relay.ts'
 import { registerVerify } from './verify.ts'
 
 /** Exit code of every command that could not do what it was asked, whatever the reason. */
@@ -18,6 +19,7 @@ registerVerify(program)
 registerQuote(program)
 registerPolicy(program)
 registerEvaluate(program)
+registerRelay(program)
 registerAgent(program)
 
 try {

@@ -1,6 +1,8 @@
+import { decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
 import type { Observation } from '../lane/events.ts'
 import type { TransactionInclusion } from '../lane/lane.ts'
+import { proofRegistryAbi } from './abi.ts'
 import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
 import { ChainUnreachableError } from './rpc.ts'
 import { readCount, readHash, readObject, readQuantity } from './words.ts'
@@ -22,15 +24,23 @@ export async function lookAtChain(
   rpc: Pick<Rpc, 'ask'>,
   sender: Hex,
   hashes: readonly Hex[],
+  line?: Line,
 ): Promise<Observation> {
+  const headData =
+    line === undefined
+      ? undefined
+      : encodeFunctionData({ abi: proofRegistryAbi, functionName: 'head', args: [line.stream] })
   const calls: RpcCall[] = [
     { method: 'eth_getBlockByNumber', params: ['latest', false] },
     { method: 'eth_maxPriorityFeePerGas', params: [] },
     { method: 'eth_getTransactionCount', params: [sender, 'latest'] },
     { method: 'eth_getBalance', params: [sender, 'latest'] },
+    line === undefined
+      ? { method: 'eth_chainId', params: [] }
+      : { method: 'eth_call', params: [{ to: line.registry, data: headData }, 'latest'] },
     ...hashes.map((hash) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
   ]
-  const [block, tip, nonce, balance, ...receipts] = await rpc.ask(calls)
+  const [block, tip, nonce, balance, anchored, ...receipts] = await rpc.ask(calls)
   const head = readObject(resultOf(block, 'the newest block'), 'block')
   const headNumber = readCount(head['number'], 'block.number')
   const found = hashes.flatMap((hash, index) => {
@@ -53,8 +63,27 @@ export async function lookAtChain(
     },
     minedNonce: readCount(resultOf(nonce, 'the nonce'), 'transaction count'),
     balanceWei: readQuantity(resultOf(balance, 'the balance'), 'balance'),
+    ...anchoredIn(line, anchored),
     inclusions: await inclusionsOf(rpc, found),
   }
+}
+
+/** The stream whose newest anchored batch is asked for, and where. */
+export type Line = { readonly stream: Hex; readonly registry: Hex }
+
+function anchoredIn(
+  line: Line | undefined,
+  answer: RpcAnswer | undefined,
+): { readonly anchoredSequence?: bigint } {
+  if (line === undefined || answer?.ok !== true) return {}
+  // 64 bytes and more: sequence and digest. Anything else is not a registry, and the checks say so.
+  if (!isHex(answer.result) || answer.result.length < 130) return {}
+  const [anchoredSequence] = decodeFunctionResult({
+    abi: proofRegistryAbi,
+    functionName: 'head',
+    data: answer.result,
+  })
+  return { anchoredSequence }
 }
 
 /** A receipt counts only when the block it names is on the node's chain; that also gives its time. */
@@ -106,12 +135,13 @@ export async function lookCarefully(
   rpc: Rpc,
   sender: Hex,
   hashes: readonly Hex[],
+  line?: Line,
 ): Promise<Observation> {
   const looks = await Promise.allSettled(
     rpc
       .each()
       .slice(0, carefulCount)
-      .map((endpoint) => lookAtChain(endpoint, sender, hashes)),
+      .map((endpoint) => lookAtChain(endpoint, sender, hashes, line)),
   )
   const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
   const first = seen[0]

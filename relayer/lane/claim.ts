@@ -20,6 +20,9 @@ import {
 /** Room above the simulated gas: state may move between simulation and inclusion. */
 const gasMarginPercent = 20n
 
+/** So many times the pause of a second look, before a receipt that changed nothing is believed. */
+const contradictionLooks = 10
+
 /** How soon a job about which nobody could be asked is looked at again. */
 const unknownPauseMs = 1_000
 
@@ -162,8 +165,18 @@ function notConfirmed(lane: Lane, job: Job, nowMs: number): Lane {
       'It is tried alone next; the simulation names the contract’s reason.',
     )
   }
-  // Our own receipt says success and the state disagrees: one of the nodes is wrong. Nothing is sent
-  // again on that; another node is asked, and if it shows no receipt, the bytes go back in flight.
+  const sinceMs = transaction?.contradictedSinceMs
+  if (sinceMs !== undefined && nowMs - sinceMs >= lane.policy.secondLookMs * contradictionLooks) {
+    return failed(
+      lane,
+      without(job, 'nonce', 'doneBy'),
+      nowMs,
+      'The transaction succeeded and changed nothing: the contract does not show it as done.',
+      'It is tried again; should it repeat, look at the contract, then retry.',
+    )
+  }
+  // Our own receipt says success and the state disagrees: one of the nodes may be wrong. Nothing is
+  // sent again at once; another node is asked, and if it shows no receipt, the bytes go back in flight.
   const doubted =
     transaction === undefined || transaction.contradictedSinceMs !== undefined
       ? lane

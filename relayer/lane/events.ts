@@ -10,6 +10,8 @@ export type Observation = {
   /** Transactions of the sender that are in blocks. */
   readonly minedNonce: number
   readonly balanceWei: bigint
+  /** Newest batch that the chain's registry has anchored, where it could be read. */
+  readonly anchoredSequence?: bigint
   /** By transaction hash; only those that the node has and whose block is on its chain. */
   readonly inclusions: ReadonlyMap<Hex, TransactionInclusion>
 }
@@ -113,8 +115,11 @@ export type LaneCommand =
   | { readonly kind: 'distrust' }
   /** Bring back transactions that were final, and their jobs, from this nonce on. */
   | { readonly kind: 'reopen'; readonly fromNonce: number }
-  /** Bring up to `limit` queued jobs that are due, oldest first. */
-  | { readonly kind: 'load'; readonly limit: number }
+  /**
+   * Bring up to `limit` queued jobs that are due, oldest first, none further than one batch ahead of
+   * what is anchored: the rest would only be asked to wait.
+   */
+  | { readonly kind: 'load'; readonly limit: number; readonly anchoredSequence?: bigint }
   /** Read what the chain says about these jobs and simulate those that are to be sent. */
   | {
       readonly kind: 'check'

@@ -106,6 +106,11 @@ export function jobOrder(task: JobTask): number {
   return Number(task.sequence) * 2 + (task.kind === 'commit' ? 0 : 1)
 }
 
+/** The order of the last job that can be done while `anchored` is the newest anchored batch. */
+export function horizon(anchored: bigint): number {
+  return (Number(anchored) + 1) * 2
+}
+
 export function createJob(task: JobTask, nowMs: number, call?: Call): Job {
   return {
     id: jobId(task),

@@ -12,7 +12,7 @@ import type {
   OperatorRequest,
   SignedTransaction,
 } from '../lane/events.ts'
-import { type Job, jobId } from '../lane/job.ts'
+import { type Job, horizon, jobId } from '../lane/job.ts'
 import { type Lane, type LanePolicy, createLane } from '../lane/lane.ts'
 import type { Alarm, Now, TransactionSigner } from '../ports.ts'
 import type { LaneStore } from './laneStore.ts'
@@ -26,6 +26,7 @@ export type LaneWorld = {
   readonly policy: LanePolicy
   readonly enclaveRegistry: Hex
   readonly proofRegistry: Hex
+  readonly stream: Hex
   readonly prepareRegistration: CheckContext['prepareRegistration']
   /** Errors that the contracts of this chain can raise. */
   readonly contractErrors: Abi
@@ -84,13 +85,16 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
       case 'look':
         try {
           const look = command.isCareful ? lookCarefully : lookAtChain
-          const observation = await look(rpc, policy.sender, command.hashes)
+          const { stream, proofRegistry: registry } = world
+          const observation = await look(rpc, policy.sender, command.hashes, { stream, registry })
           return { kind: 'observed', nowMs: now(), observation }
         } catch (cause) {
           return { kind: 'lookFailed', nowMs: now(), reason: shortReason(cause) }
         }
       case 'load': {
-        const { jobs, nextDueMs } = store.due(now(), command.limit)
+        const lastRank =
+          command.anchoredSequence === undefined ? undefined : horizon(command.anchoredSequence)
+        const { jobs, nextDueMs } = store.due(now(), command.limit, lastRank)
         return {
           kind: 'loaded',
           nowMs: now(),

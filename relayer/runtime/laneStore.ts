@@ -12,7 +12,6 @@ const schema = [
      not_before_ms INTEGER NOT NULL,
      body TEXT NOT NULL
    ) WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS job_due ON job (stage, not_before_ms, rank)`,
   `CREATE INDEX IF NOT EXISTS job_rank ON job (stage, rank)`,
   `CREATE TABLE IF NOT EXISTS tx (
      nonce INTEGER NOT NULL,
@@ -34,7 +33,12 @@ export type LaneStore = {
   save(before: Lane | undefined, after: Lane): void
   /** Adds jobs that are not there yet. @returns how many were new */
   add(jobs: readonly Job[]): number
-  due(nowMs: number, limit: number): { readonly jobs: readonly Job[]; readonly nextDueMs?: number }
+  /** Queued jobs that are due, up to a place in the order, and when the next one will be. */
+  due(
+    nowMs: number,
+    limit: number,
+    lastRank?: number,
+  ): { readonly jobs: readonly Job[]; readonly nextDueMs?: number }
   job(id: string): Job | undefined
   putJob(job: Job): void
   countByStage(): Readonly<Record<Stage, number>>
@@ -143,17 +147,20 @@ export function createLaneStore(sql: Sql): LaneStore {
       })
     },
 
-    due(nowMs, limit) {
+    due(nowMs, limit, lastRank = Number.MAX_SAFE_INTEGER) {
       const rows = sql.all(
-        `SELECT body, not_before_ms FROM job WHERE stage = 'queued' AND not_before_ms <= ?
+        `SELECT body FROM job WHERE stage = 'queued' AND rank <= ? AND not_before_ms <= ?
          ORDER BY rank LIMIT ?`,
+        lastRank,
         nowMs,
         limit + 1,
       )
       const jobs = rows.slice(0, limit).map(jobOf)
       if (rows.length > limit) return { jobs, nextDueMs: nowMs }
       const next = sql.all(
-        `SELECT MIN(not_before_ms) AS at FROM job WHERE stage = 'queued' AND not_before_ms > ?`,
+        `SELECT MIN(not_before_ms) AS at FROM job
+         WHERE stage = 'queued' AND rank <= ? AND not_before_ms > ?`,
+        lastRank,
         nowMs,
       )[0]?.['at']
       return typeof next === 'number' ? { jobs, nextDueMs: next } : { jobs }

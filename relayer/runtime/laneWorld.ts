@@ -48,6 +48,7 @@ export function createLaneWorld(options: {
     policy: lanePolicy(chain, signer.address),
     enclaveRegistry: chain.enclaveRegistry,
     proofRegistry: chain.proofRegistry,
+    stream: plan.stream,
     contractErrors,
     async prepareRegistration(registered) {
       const attestation = await source.attestation(chain.chainId, registered)

@@ -30,7 +30,8 @@ export type FeedStatus = {
 
 export type TransactionStatus = {
   readonly nonce: number
-  readonly jobIds: readonly string[]
+  /** Jobs that it carries; none for a filler. */
+  readonly jobCount: number
   readonly stage: LaneTransaction['stage']
   /** The attempt that got in, otherwise the newest. */
   readonly hash: Hex
@@ -124,7 +125,7 @@ function transactionStatus(transaction: LaneTransaction): TransactionStatus {
   const attempt = attempts.find(({ hash }) => hash === inclusion?.hash) ?? attempts.at(-1)
   return {
     nonce: transaction.nonce,
-    jobIds: transaction.jobIds,
+    jobCount: transaction.jobIds.length,
     stage: transaction.stage,
     hash: attempt?.hash ?? '0x',
     attempts: attempts.length,

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Address } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createEscrow } from '#contracts/deploy/agreements.ts'
@@ -47,7 +46,7 @@ describe('relayer and the real contracts', () => {
     const agreements = await Promise.all(
       chains.map(({ rpcUrl, chainId }, at) =>
         createEscrow({ rpcUrl, chainId, key: deployerKey }, addressesOf(at).performanceEscrow, {
-          payee: privateKeyToAccount(developmentKeys[2]).address as Address,
+          payee: privateKeyToAccount(developmentKeys[2]).address,
           token: addressesOf(at).token,
           report: {
             stream: testStream,

@@ -155,7 +155,7 @@ export async function until<Value>(
       )
     }
     await new Promise((resolve) => {
-      setTimeout(resolve, 25)
+      setTimeout(resolve, 50)
     })
   }
 }

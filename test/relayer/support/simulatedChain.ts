@@ -136,6 +136,7 @@ export function createSimulatedChain(chainId = 1): SimulatedChain {
     }
     if (call.functionName !== 'settleMany') return false
     const [agreementIds, reports, { sequence }] = call.args
+    if (target.sequence < sequence) return false
     for (const [index, report] of reports.entries()) {
       settleOne(agreementIds[index] ?? 0n, report as Report, sequence)
     }

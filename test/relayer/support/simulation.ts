@@ -111,6 +111,7 @@ export function simulate(policy: Partial<LanePolicy> = {}): Simulation {
       policy: { ...simulatedPolicy, ...policy },
       enclaveRegistry: simulatedContract,
       proofRegistry: simulatedContract,
+      stream: testStream,
       prepareRegistration: (registered) =>
         Promise.resolve(
           registerCall(
