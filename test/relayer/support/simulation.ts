@@ -56,12 +56,14 @@ export const simulatedPolicy: LanePolicy = {
 }
 
 /** A lane over a real SQLite database and a simulated chain, in virtual time. */
-export function simulate(policy: Partial<LanePolicy> = {}): Simulation {
+export function simulate(
+  policy: Partial<LanePolicy> = {},
+  chain: SimulatedChain = createSimulatedChain(),
+): Simulation {
   let nowMs = 1_800_000_000_000
   let alarmAtMs: number | undefined
   let portCallsLeft = Infinity
   let deaths = 0
-  const chain = createSimulatedChain()
   const inner = createNodeSql(':memory:')
   const signer = createSimulatedSigner()
 

@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest'
+import { feedStart, verifyBatch } from '#relayer/feed/verifyBatch.ts'
+import { jobsOfBatch } from '#relayer/feed/jobsOfBatch.ts'
+import { decodePlan } from '#relayer/plan/plan.ts'
+import { streamId } from '#schemas/batch.ts'
+import { zeroHash } from '#schemas/report.ts'
+import type { SignedBatch } from '#schemas/workerApi.ts'
+import {
+  createTestStream,
+  subjectOf,
+  testPolicy,
+  testReport,
+  testStream,
+} from '../support/testStream.ts'
+
+const stream = createTestStream()
+const first = stream.close([testReport(0, 1), testReport(1, 1), testReport(2, 1)])
+const second = stream.close([testReport(0, 2)])
+const afterFirst = { sequence: 1n, digest: first.digest }
+
+function messageOf(signed: SignedBatch, cursor = feedStart, of = testStream): string {
+  try {
+    verifyBatch(of, cursor, signed)
+  } catch (error) {
+    return (error as Error).message.split('\n').slice(0, 2).join(' ')
+  }
+  return 'accepted'
+}
+
+describe('a batch before anything is spent on it', () => {
+  it('batches in order are accepted and move the cursor', () => {
+    expect(verifyBatch(testStream, feedStart, first).cursor).toEqual(afterFirst)
+    expect(verifyBatch(testStream, afterFirst, second).cursor.sequence).toBe(2n)
+  })
+
+  it('each fault is refused by name', () => {
+    const [report] = first.reports
+    if (report === undefined) throw new Error('no report')
+    const changed = { ...report, report: { ...report.report, valueMicro: 5n } }
+    const moved = { ...report, index: 1 }
+    const refusals = {
+      'of another stream': messageOf(first, feedStart, streamId('other')),
+      'out of order': messageOf(second),
+      again: messageOf(first, afterFirst),
+      'on another past': messageOf(second, { sequence: 1n, digest: zeroHash }),
+      'with another digest': messageOf({ ...first, digest: second.digest }),
+      'changed after signing': messageOf({ ...first, batch: { ...first.batch, rosterCount: 9 } }),
+      'signed by another': messageOf({ ...first, signer: `0x${'11'.repeat(20)}` }),
+      'with another signature': messageOf({ ...first, signature: second.signature }),
+      'with a changed report': messageOf({ ...first, reports: [changed] }),
+      'with a report elsewhere': messageOf({ ...first, reports: [moved] }),
+      'with a report too many': messageOf({ ...second, reports: first.reports }, afterFirst),
+    }
+    expect(refusals).toMatchInlineSnapshot(`
+      {
+        "again": "The stream has a gap. Field: batch.sequence",
+        "changed after signing": "The batch has another digest than it says. Field: batch.digest",
+        "of another stream": "The batch belongs to another stream. Field: batch.stream",
+        "on another past": "The batch does not follow the one before. Field: batch.previous",
+        "out of order": "The stream has a gap. Field: batch.sequence",
+        "signed by another": "The batch was signed by another key than it says. Field: batch.signer",
+        "with a changed report": "Report 0 is not under the signed root. Field: batch.reports.0",
+        "with a report elsewhere": "Report 1 is not under the signed root. Field: batch.reports.0",
+        "with a report too many": "There are more reports than signed. Field: batch.reports",
+        "with another digest": "The batch has another digest than it says. Field: batch.digest",
+        "with another signature": "The batch was signed by another key than it says. Field: batch.signer",
+      }
+    `)
+  })
+
+  it('a batch asks each chain for one commit, and for one settlement for each report that is wanted', () => {
+    const chain = (chainId: number) => ({
+      chainId,
+      rpcUrls: ['http://rpc'],
+      enclaveRegistry: `0x${'aa'.repeat(20)}`,
+      proofRegistry: `0x${'bb'.repeat(20)}`,
+    })
+    const settlement = (chainId: number, agreementId: number, subject: number) => ({
+      chainId,
+      contract: `0x${'cc'.repeat(20)}`,
+      kind: 'x',
+      agreementId,
+      subject: subjectOf(subject),
+      policyId: testPolicy,
+      label: 'x',
+    })
+    const plan = decodePlan({
+      version: 1,
+      worker: 'http://worker',
+      stream: testStream,
+      chains: [chain(1), chain(2)],
+      settlements: [settlement(1, 7, 0), settlement(1, 8, 0), settlement(2, 9, 2)],
+    })
+    const { leaves } = verifyBatch(testStream, feedStart, first)
+    const jobs = jobsOfBatch(plan, first, leaves, 0)
+    const contract = `0x${'cc'.repeat(20)}`
+    expect([...jobs].map(([chainId, list]) => [chainId, list.map(({ id }) => id)])).toEqual([
+      [
+        1,
+        [
+          `commit/${testStream}/1`,
+          `settle/${contract}/7/${leaves[0]}`,
+          `settle/${contract}/8/${leaves[0]}`,
+        ],
+      ],
+      [2, [`commit/${testStream}/1`, `settle/${contract}/9/${leaves[2]}`]],
+    ])
+  })
+})
