@@ -153,6 +153,9 @@ type UploadName = Extract<
   { type: 'function'; stateMutability: 'nonpayable' }
 >['name']
 
+/** Without the literal types: the names and arguments above are pairs that they cannot follow. */
+const uploadAbi: Abi = collateralStoreAbi
+
 function call(functionName: UploadName, args: readonly unknown[]): Hex {
-  return encodeFunctionData({ abi: collateralStoreAbi as Abi, functionName, args })
+  return encodeFunctionData({ abi: uploadAbi, functionName, args })
 }

@@ -1,0 +1,238 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sha256 } from '@noble/hashes/sha2'
+import {
+  type Abi,
+  type Address,
+  type Hex,
+  type PublicClient,
+  createPublicClient,
+  createTestClient,
+  createWalletClient,
+  encodeDeployData,
+  encodeFunctionData,
+  getContractAddress,
+  http,
+  zeroHash,
+} from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { fromHex, toHex } from '#schemas/bytes.ts'
+import {
+  type Statement,
+  possessionDigest,
+  statementReportData,
+  statementVersion,
+} from '#schemas/statement.ts'
+import { appraisalPolicyArtifact } from '#contracts/artifacts/AppraisalPolicy.ts'
+import { collateralStoreArtifact } from '#contracts/artifacts/CollateralStore.ts'
+import { dcapQuoteVerifierArtifact } from '#contracts/artifacts/DcapQuoteVerifier.ts'
+import { enclaveRegistryArtifact } from '#contracts/artifacts/EnclaveRegistry.ts'
+import { packPckFacts } from '#contracts/attestation/dcap/pckFacts.ts'
+import { missingUploads } from '#contracts/deploy/collateral.ts'
+import { createPlatform } from '#localnet/tdx/platform.ts'
+import { sharedPath } from '#test/shared.ts'
+import type { Collateral } from '#verifier/collateral/collateral.ts'
+import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
+import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
+import {
+  packQuoteEvidence,
+  packRenewalEvidence,
+  readPckCertificate,
+} from '#verifier/quote/packQuoteEvidence.ts'
+import { parseQuote } from '#verifier/quote/parseQuote.ts'
+import { anvilKey } from '../anvil.ts'
+import { startEvm } from './evm.ts'
+
+export type GasFigures = Readonly<Record<string, { readonly gas: number; readonly bytes: number }>>
+
+type Chain = {
+  readonly client: PublicClient
+  readonly figures: Record<string, { gas: number; bytes: number }>
+  setTime(unixSeconds: number): Promise<void>
+  send(label: string, call: { to?: Address; data: Hex }): Promise<Address>
+}
+
+const sender = privateKeyToAccount(anvilKey)
+const enclave = privateKeyToAccount(`0x${'e1'.repeat(32)}`)
+
+/**
+ * Gas of attestation from receipts of real transactions, calldata and all.
+ *
+ * @param hardfork - `osaka` has the P-256 precompile, `prague` has not.
+ */
+export async function measureAttestation(hardfork: 'osaka' | 'prague'): Promise<GasFigures> {
+  const evm = await startEvm(hardfork)
+  try {
+    const figures: Chain['figures'] = {}
+    const folder = sharedPath('vectors/tdx')
+    if (folder !== undefined) await measureIntel(createChain(evm.url, figures), folder)
+    await measureRegistration(createChain(evm.url, figures))
+    return figures
+  } finally {
+    await evm.stop()
+  }
+}
+
+function createChain(url: string, figures: Chain['figures']): Chain {
+  const transport = http(url)
+  const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 })
+  const wallet = createWalletClient({ account: sender, transport })
+  const clock = createTestClient({ mode: 'anvil', transport })
+  return {
+    client,
+    figures,
+    async setTime(unixSeconds) {
+      await clock.setNextBlockTimestamp({ timestamp: BigInt(unixSeconds) })
+      await clock.mine({ blocks: 1 })
+    },
+    async send(label, { to, data }) {
+      const nonce = await client.getTransactionCount({ address: sender.address })
+      const hash = await wallet.sendTransaction({ chain: null, to, data, nonce, gas: 16_000_000n })
+      const { status, gasUsed } = await client.waitForTransactionReceipt({ hash })
+      if (status !== 'success') throw new Error(`${label} reverted`)
+      figures[label] = { gas: Number(gasUsed), bytes: (data.length - 2) / 2 }
+      return getContractAddress({ from: sender.address, nonce: BigInt(nonce) })
+    },
+  }
+}
+
+async function deploy(
+  chain: Chain,
+  label: string,
+  { abi, bytecode }: { abi: Abi; bytecode: Hex },
+  args: readonly unknown[],
+): Promise<Address> {
+  return chain.send(label, { data: encodeDeployData({ abi, bytecode, args }) })
+}
+
+async function deployPair(chain: Chain, rootCertificate: Uint8Array) {
+  const fingerprint = toHex(sha256(rootCertificate))
+  const store = await deploy(chain, 'deploy store', collateralStoreArtifact, [fingerprint])
+  const verifier = await deploy(chain, 'deploy verifier', dcapQuoteVerifierArtifact, [store])
+  return { store, verifier }
+}
+
+async function uploadAll(chain: Chain, store: Address, collateral: Collateral, prefix: string) {
+  for (const { label, data } of await missingUploads({ client: chain.client, store }, collateral)) {
+    await chain.send(`${prefix}: ${label}`, { to: store, data })
+  }
+}
+
+const call = (functionName: string, args: readonly unknown[]): Hex =>
+  encodeFunctionData({ abi: dcapQuoteVerifierArtifact.abi as Abi, functionName, args })
+
+/** Intel's own documents and a real quote, in August 2026: evaluation 19, then 20, then 20 again. */
+async function measureIntel(chain: Chain, folder: string): Promise<void> {
+  const collateral = (file: string) =>
+    JSON.parse(readFileSync(join(folder, file), 'utf8')) as Collateral
+  const { store, verifier } = await deployPair(chain, intelRootCertificate)
+  await chain.setTime(1_787_184_000)
+  await uploadAll(chain, store, collateral('near-mpc/collateral_eval19.json'), 'Intel, first')
+  await uploadAll(chain, store, collateral('near-mpc/collateral_eval20.json'), 'Intel, new TCB')
+
+  const { quote } = decodeQuoteFile(readFileSync(join(folder, 'near-mpc/quote.json')))
+  await measureQuote(chain, verifier, quote, 'Intel')
+}
+
+async function measureQuote(chain: Chain, verifier: Address, quote: Uint8Array, prefix: string) {
+  const pck = readPckCertificate(parseQuote(quote))
+  const certified = call('verifyQuote', [packQuoteEvidence(quote)])
+  await chain.send(`${prefix}: verify a quote`, { to: verifier, data: certified })
+  await chain.send(`${prefix}: remember a PCK`, {
+    to: verifier,
+    data: call('rememberPck', [toHex(pck)]),
+  })
+  const renewed = call('verifyQuote', [packRenewalEvidence(quote, packPckFacts(pck))])
+  await chain.send(`${prefix}: verify a quote, PCK remembered`, { to: verifier, data: renewed })
+}
+
+/** The whole way into the registry, with a platform of our own. */
+async function measureRegistration(chain: Chain): Promise<void> {
+  const { timestamp } = await chain.client.getBlock()
+  const now = Number(timestamp) + 86_400
+  await chain.setTime(now)
+  const platform = createPlatform({ now })
+  const { store, verifier } = await deployPair(chain, platform.rootCertificateDer)
+  await uploadAll(chain, store, platform.collateral(), 'local, first')
+  const reissued = now + 20 * 86_400
+  await chain.setTime(reissued)
+  await uploadAll(chain, store, platform.collateral(reissued), 'local, reissued')
+
+  const sample = platform.mintQuote({ reportData: new Uint8Array(64) })
+  const imageId = await imageOf(chain, verifier, sample)
+  const policy = await deploy(chain, 'deploy policy', appraisalPolicyArtifact, [
+    verifier,
+    sender.address,
+    strictRules,
+  ])
+  for (const [name, quoteVerifier] of [
+    ['register', verifier],
+    ['register under a policy', policy],
+  ] as const) {
+    const registry = await deploy(chain, 'deploy registry', enclaveRegistryArtifact, [
+      quoteVerifier,
+      sender.address,
+      0n,
+      [imageId],
+    ])
+    const mint = await quoter(chain, registry, platform.mintQuote)
+    const first = await mint(packQuoteEvidence)
+    await chain.send(`${name}: first`, { to: registry, data: first })
+    const again = await mint(packQuoteEvidence)
+    await chain.send(`${name}: renewal with the certificate`, { to: registry, data: again })
+    const pck = readPckCertificate(parseQuote(sample))
+    await chain.send('remember a PCK', { to: verifier, data: call('rememberPck', [toHex(pck)]) })
+    const facts = packPckFacts(pck)
+    const renewal = await mint((quote) => packRenewalEvidence(quote, facts))
+    await chain.send(`${name}: renewal, PCK remembered`, { to: registry, data: renewal })
+  }
+}
+
+const strictRules = {
+  evaluationNumberFloor: 20,
+  qeEvaluationNumberFloor: 20,
+  maximumCollateralAgeSeconds: 28 * 86_400,
+  acceptedTcbStatuses: 1,
+  requiresAllowedPlatform: false,
+  requiresImage: true,
+  allowedTdAttributes: '0x0000000000000000',
+} as const
+
+async function imageOf(chain: Chain, verifier: Address, quote: Uint8Array): Promise<Hex> {
+  const { imageId } = await chain.client.readContract({
+    address: verifier,
+    abi: dcapQuoteVerifierArtifact.abi,
+    functionName: 'verifyQuote',
+    args: [packQuoteEvidence(quote)],
+  })
+  return imageId
+}
+
+/** Registration calls for one enclave key, each with a quote over the newest block. */
+async function quoter(
+  chain: Chain,
+  registry: Address,
+  mintQuote: ReturnType<typeof createPlatform>['mintQuote'],
+) {
+  const statement: Statement = {
+    version: statementVersion,
+    signer: enclave.address,
+    ed25519PublicKey: `0x${'ed'.repeat(32)}`,
+    stream: `0x${'57'.repeat(32)}`,
+    release: zeroHash,
+    anchorChainId: BigInt(await chain.client.getChainId()),
+    registry,
+  }
+  const possession = await enclave.sign({ hash: possessionDigest(statement) })
+  return async (pack: (quote: Uint8Array) => Hex): Promise<Hex> => {
+    const { number, hash } = await chain.client.getBlock()
+    const quote = mintQuote({
+      reportData: fromHex(statementReportData(statement, hash), 'reportData', 64),
+    })
+    return encodeFunctionData({
+      abi: enclaveRegistryArtifact.abi,
+      functionName: 'register',
+      args: [statement, number, possession, pack(quote)],
+    })
+  }
+}
