@@ -143,6 +143,8 @@ export const configSchema = z.strictObject({
   release: hex(32),
   allowedLatenessMs: duration(31 * dayMs),
   quietMs: duration(dayMs).default(0),
+  /** Close a period before its lateness has passed, as soon as every device has been heard to its end. */
+  closesWhenComplete: z.boolean().default(false),
   maxQuietWaitMs: duration(dayMs).default(600_000),
   /** How far ahead of the enclave's clock a device may stamp. */
   maxFutureSkewMs: duration(dayMs).default(60_000),

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeFunctionData } from 'viem'
 import { type LocalnetAddresses, deployLocalnet } from '#contracts/deploy/deployLocalnet.ts'
 import { createSender } from '#contracts/deploy/sender.ts'
@@ -74,12 +73,6 @@ export type MainJob = {
 const streamName = 'plumbline-local'
 /** Readings that a device packs under one signature. */
 const readingsPerPack = 60
-/**
- * From the moment the periods are fixed to their end: time to conclude the agreements, start worker
- * and relayer and send the backlog. A slow machine shows itself in the steps before and gets more.
- */
-const shortestLeadMs = 8_000
-const leadPerElapsed = 4
 const storyTimeoutMs = 120_000
 
 /**
@@ -90,7 +83,6 @@ const storyTimeoutMs = 120_000
  */
 export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
   const { portBase, folder, progress, signal } = options
-  const begunMs = performance.now()
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   let restarts = 0
@@ -130,8 +122,9 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       deployEverywhere(chains, platform),
     )
 
-    const leadMs = Math.max(shortestLeadMs, leadPerElapsed * (performance.now() - begunMs))
-    const endMs = Math.ceil((Date.now() + leadMs) / 1000) * 1000
+    // The last whole minute: credits are minted for whole minutes. The recordings end there, and reach
+    // the worker late, as the backlog of devices that were out of reach does.
+    const endMs = Math.floor(Date.now() / 60_000) * 60_000
     const storyPeriods = periods(endMs, recordings.mote.length)
     const policies = {
       shortfall: shortfallPolicy(),
@@ -169,8 +162,9 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       })),
       anchorChainId: harbour.chainId,
       release: toHex(createHash('sha256').update('plumbline 0.1.0, local').digest()),
-      allowedLatenessMs: 500,
-      quietMs: 300,
+      // Long, for slow machines; a window whose devices have all been heard closes at once.
+      allowedLatenessMs: 60_000,
+      closesWhenComplete: true,
       tickMs: 50,
       devices: [enrol(meter, plant.subject, 15 * 60_000), enrol(mote, shipment.subject, 5_000)],
       policies: Object.values(policies),
@@ -229,7 +223,7 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
     )
 
     const lastReadingSentMs = await progress.step('the fleet has replayed its recordings', () =>
-      replay(workerUrl, endMs, [
+      replay(workerUrl, [
         { device: meter, measurements: plantMeasurements(recordings.year, endMs) },
         { device: mote, measurements: shipmentMeasurements(recordings.mote, endMs) },
       ]),
@@ -409,12 +403,12 @@ async function startRelayerService(
 type Part = { readonly device: FleetDevice; readonly measurements: readonly Measurement[] }
 
 /**
- * Sends every device's readings in order: the backlog at once, as a device does that was out of
- * reach, and the last pack of each when its time has come, at the end of the period.
+ * Sends every device's readings in order: the backlog of each, then, when all of that is in, the last
+ * pack of each.
  *
  * @returns when the last readings were sent, this machine's clock.
  */
-async function replay(workerUrl: string, endMs: number, parts: readonly Part[]): Promise<number> {
+async function replay(workerUrl: string, parts: readonly Part[]): Promise<number> {
   const packs = parts.map(({ device, measurements }) => {
     const packed: Uint8Array[] = []
     for (let at = 0; at < measurements.length; at += readingsPerPack) {
@@ -425,7 +419,6 @@ async function replay(workerUrl: string, endMs: number, parts: readonly Part[]):
   await Promise.all(
     packs.map((packed) => sendPacks(workerUrl, packed.slice(0, -1), { packsPerRequest: 32 })),
   )
-  await sleep(Math.max(0, endMs - Date.now()))
   const sentMs = Date.now()
   await Promise.all(
     packs.map((packed) => sendPacks(workerUrl, packed.slice(-1), { packsPerRequest: 1 })),

@@ -1,5 +1,6 @@
 import { type WorkerState, periodKey, rightKey } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
+import { isComplete } from '../windows/complete.ts'
 import { isDue } from '../windows/due.ts'
 import { type Period, endedPeriods, nextPeriodEnd } from '../windows/periods.ts'
 import { periodsOverlap } from '../windows/rights.ts'
@@ -12,6 +13,8 @@ export type DueRules = {
   readonly quietMs: number
   readonly maxQuietWaitMs: number
   readonly amendForMs: number
+  /** Whether a period is closed before its lateness has passed once everybody has been heard. */
+  readonly closesWhenComplete: boolean
 }
 
 /** Periods of one assignment that one batch closes at most; a backlog takes several batches. */
@@ -45,14 +48,14 @@ export function duePeriods(
   nowMs: number,
   asleepUntilMs = new Map<string, number>(),
 ): DuePeriod[] {
-  const due: DuePeriod[] = []
+  const ended: (DuePeriod & { readonly isNow: boolean })[] = []
   for (const assignment of assignments) {
     if ((asleepUntilMs.get(assignment.key) ?? 0) > nowMs) continue
     const known = state.assignments.get(assignment.key)
     if (known === undefined) continue
     const fromMs = Math.max(assignment.fromMs ?? known.knownSinceMs, 0)
     const resumeMs = assignment.periods === undefined ? known.lastClosedStartMs : undefined
-    const ended = endedPeriods(
+    const candidates = endedPeriods(
       assignment.policy.window,
       assignment.periods,
       resumeMs === undefined ? fromMs : Math.max(fromMs, resumeMs),
@@ -60,7 +63,7 @@ export function duePeriods(
       periodsPerBatch,
     )
     let isWaiting = false
-    for (const period of ended) {
+    for (const period of candidates) {
       if (known.closed.has(periodKey(period))) continue
       if (isGranted(assignment, period, state)) continue
       const isNow = isDue(period, {
@@ -72,13 +75,38 @@ export function duePeriods(
         maxQuietWaitMs: rules.maxQuietWaitMs,
       })
       isWaiting = true
-      if (isNow) due.push({ assignment, period })
+      ended.push({ assignment, period, isNow })
     }
     if (isWaiting) continue
     const next = nextPeriodEnd(assignment.policy.window, assignment.periods, fromMs, nowMs)
     asleepUntilMs.set(assignment.key, next ?? Number.MAX_SAFE_INTEGER)
   }
-  return due
+  const whole = rules.closesWhenComplete ? completeEnds(ended, state) : new Set<number>()
+  return ended.filter(({ isNow, period }) => isNow || whole.has(period.endMs))
+}
+
+/**
+ * Ends of periods for which everybody has been heard. Periods that end together are closed together,
+ * into one batch: one that is complete waits for the others, as long as its lateness allows.
+ */
+function completeEnds(ended: readonly DuePeriod[], state: WorkerState): Set<number> {
+  const ends = new Set(ended.map(({ period }) => period.endMs))
+  for (const { assignment, period } of ended) {
+    if (!ends.has(period.endMs)) continue
+    const devices = (state.bySubject.get(assignment.subject) ?? []).flatMap(({ enrolled, packs }) =>
+      enrolled === undefined
+        ? []
+        : [
+            {
+              intervalMs: enrolled.intervalMs,
+              series: enrolled.series,
+              lastTimeMs: packs.at(-1)?.lastTimeMs,
+            },
+          ],
+    )
+    if (!isComplete(assignment.policy, period, devices)) ends.delete(period.endMs)
+  }
+  return ends
 }
 
 /**
