@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { createLocalSigner } from '#relayer/chain/localSigner.ts'
 import { createHttpWorkerSource } from '#relayer/feed/httpWorkerSource.ts'
 import { dryRunPlan } from '#relayer/plan/dryRun.ts'
-import { decodePlanText } from '#relayer/plan/plan.ts'
+import { type SettlementPlanFile, decodePlanText } from '#relayer/plan/plan.ts'
 import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
@@ -71,7 +72,7 @@ function print(lines: readonly string[]): void {
 function wholeNumber(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError('It must be a chain id.')
+    throw new InvalidArgumentError('It must be a whole number above zero.')
   }
   return value
 }
@@ -200,9 +201,81 @@ async function operate(action: string, options: OperationOptions): Promise<void>
   if (answer.results.some(({ isDone }) => !isDone)) process.exitCode = relayExitCodes.trouble
 }
 
+type RunOptions = { plan: string; data: string; port: number; engine: 'workerd' | 'node' }
+
+/** Sender keys as the deployment names them: one for all chains, or one for each. */
+function senderKeyOf(chainId: number): string {
+  const name = `SENDER_KEY_${chainId}`
+  const key = process.env[name] ?? process.env['SENDER_KEY']
+  if (key !== undefined && key !== '') return key
+  throw new RelayerCallError(`There is no sender key for chain ${chainId}.`, {
+    field: name,
+    remedy: `Set ${name}, or SENDER_KEY for every chain, in the environment.`,
+  })
+}
+
+async function run({ plan: file, data, port, engine }: RunOptions): Promise<void> {
+  const text = readText(file, '--plan')
+  const decoded = decodePlanText(text)
+  const token = process.env['OPERATOR_TOKEN']
+  const operatorToken = token === undefined || token === '' ? {} : { operatorToken: token }
+  const keys = new Map(decoded.chains.map(({ chainId }) => [chainId, senderKeyOf(chainId)]))
+  const onStop = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        resolve()
+      })
+    }
+  })
+  if (engine === 'node') {
+    const { startNodeRelayer } = await import('#relayer/adapters/node/nodeRelayer.ts')
+    const relayer = await startNodeRelayer({
+      plan: decoded,
+      signerOf: (chainId) => createLocalSigner(keys.get(chainId) ?? '', `SENDER_KEY_${chainId}`),
+      dataFolder: data,
+      port,
+      ...operatorToken,
+    })
+    print([`relayer on ${relayer.url} (node), state in ${data}`])
+    await onStop
+    await relayer.stop()
+    return
+  }
+  const { startRelayer } = await import('#relayer/local/startRelayer.ts')
+  const relayer = await startRelayer({
+    plan: JSON.parse(text) as SettlementPlanFile,
+    senderKeys: Object.fromEntries(keys) as Record<number, Hex>,
+    dataFolder: data,
+    port,
+    ...operatorToken,
+    onLog: (line) => process.stderr.write(`${printable(line)}\n`),
+  })
+  print([`relayer on ${relayer.url} (workerd ${relayer.pid}), state in ${data}`])
+  const code = await Promise.race([onStop, relayer.exited])
+  if (code !== undefined) {
+    throw new RelayerCallError(`workerd ended by itself with code ${code}.`, {
+      remedy: 'Start it again on the same data folder; nothing is lost.',
+    })
+  }
+  await relayer.stop()
+}
+
 /** Adds `plumbline relay …` to the program. */
 export function registerRelay(program: Command): void {
   const relay = program.command('relay').description('see and steer a relayer')
+
+  relay
+    .command('run')
+    .description('run a relayer here until it is interrupted; keys come from the environment')
+    .requiredOption('--plan <file>', 'settlement plan')
+    .requiredOption('--data <folder>', 'durable state; the same folder continues')
+    .option('--port <port>', 'port on 127.0.0.1', wholeNumber, 8787)
+    .addOption(
+      new Option('--engine <engine>', 'workerd, as on Cloudflare, or plain Node')
+        .choices(['workerd', 'node'])
+        .default('workerd'),
+    )
+    .action(run)
 
   relay
     .command('status')

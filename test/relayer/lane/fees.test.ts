@@ -11,18 +11,26 @@ describe('fees', () => {
     fc.assert(
       fc.property(quotes, caps, (quote, cap) => {
         const fees = initialFees(quote, cap)
-        if (fees === undefined) {
-          const tip =
-            quote.priorityFeePerGasWei < cap.maxPriorityFeePerGasWei
-              ? quote.priorityFeePerGasWei
-              : cap.maxPriorityFeePerGasWei
-          expect(quote.baseFeePerGasWei + tip).toBeGreaterThan(cap.maxFeePerGasWei)
-          return
-        }
+        fc.pre(fees !== undefined)
         expect(coversBaseFee(fees, quote)).toBe(true)
         expect(fees.maxFeePerGasWei).toBeLessThanOrEqual(cap.maxFeePerGasWei)
         expect(fees.maxPriorityFeePerGasWei).toBeLessThanOrEqual(cap.maxPriorityFeePerGasWei)
         expect(fees.maxPriorityFeePerGasWei).toBeLessThanOrEqual(fees.maxFeePerGasWei)
+      }),
+    )
+  })
+
+  it('there are no first fees exactly when base fee and tip do not fit under the cap', () => {
+    fc.assert(
+      fc.property(quotes, caps, (quote, cap) => {
+        const { priorityFeePerGasWei } = quote
+        const { maxPriorityFeePerGasWei } = cap
+        const tip =
+          priorityFeePerGasWei < maxPriorityFeePerGasWei
+            ? priorityFeePerGasWei
+            : maxPriorityFeePerGasWei
+        const fits = quote.baseFeePerGasWei + tip <= cap.maxFeePerGasWei
+        expect(initialFees(quote, cap) !== undefined).toBe(fits)
       }),
     )
   })
@@ -33,7 +41,6 @@ describe('fees', () => {
         const old = initialFees(before, cap)
         const fees = old === undefined ? undefined : replacementFees(old, now, cap)
         fc.pre(old !== undefined && fees !== undefined)
-        if (old === undefined || fees === undefined) return
         expect(fees.maxFeePerGasWei * 8n).toBeGreaterThanOrEqual(old.maxFeePerGasWei * 9n)
         expect(fees.maxPriorityFeePerGasWei * 8n).toBeGreaterThanOrEqual(
           old.maxPriorityFeePerGasWei * 9n,

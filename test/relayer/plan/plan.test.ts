@@ -69,9 +69,8 @@ describe('settlement plan', () => {
     expect(messageOf({ ...plan, settlements: [settlement, settlement] })).toContain(
       'The plan names a settlement twice.',
     )
-    expect(
-      messageOf({ ...plan, settlements: [{ ...settlement, chainId: 2 }] }),
-    ).toMatchInlineSnapshot(`
+    expect(messageOf({ ...plan, settlements: [{ ...settlement, chainId: 2 }] }))
+      .toMatchInlineSnapshot(`
       "A settlement is on a chain that the plan does not describe.
       Field: plan.settlements.0.chainId
       Actual: 2

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Rehearsal, rehearse, senderKey, statusOf, until } from './support/rehearsal.ts'
+import { testReport } from './support/testStream.ts'
+
+const main = new URL('../../cli/main.ts', import.meta.url).pathname
+
+describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) => {
+  let rehearsal: Rehearsal
+  let child: ChildProcess | undefined
+
+  beforeEach(async () => {
+    rehearsal = await rehearse({ chainIds: [31_347] })
+    writeFileSync(join(rehearsal.dataFolder, 'my-plan.json'), JSON.stringify(rehearsal.plan()))
+  })
+
+  afterEach(async () => {
+    child?.kill('SIGKILL')
+    await rehearsal.stop()
+  })
+
+  function run(environment: NodeJS.ProcessEnv): { child: ChildProcess; text: () => string } {
+    const plan = join(rehearsal.dataFolder, 'my-plan.json')
+    const data = join(rehearsal.dataFolder, 'state')
+    const args = ['--plan', plan, '--data', data, '--port', String(free()), '--engine', engine]
+    const started = spawn(process.execPath, [main, 'relay', 'run', ...args], {
+      env: { PATH: process.env['PATH'], ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let text = ''
+    const take = (chunk: Buffer): void => {
+      text += chunk.toString()
+    }
+    started.stdout.on('data', take)
+    started.stderr.on('data', take)
+    child = started
+    return { child: started, text: () => text }
+  }
+
+  // Outside the range that kernels hand out by themselves.
+  const free = (): number => 20_000 + Math.floor(Math.random() * 10_000)
+
+  it('relays until it is interrupted, and leaves nothing behind', async () => {
+    const running = run({ SENDER_KEY: senderKey })
+    const url = await until(
+      () => Promise.resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(running.text())?.[0] ?? ''),
+      (found) => found !== '',
+    )
+    rehearsal.worker.close([testReport(0, 1)])
+    await until(
+      () => statusOf(url),
+      ({ lanes }) => lanes[0]?.counts.final === 3,
+    )
+    const ended = new Promise<number | null>((resolve) => {
+      running.child.once('exit', resolve)
+    })
+    running.child.kill('SIGINT')
+    expect(await ended).toBe(0)
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed')
+  })
+
+  it('without a key it says which one is missing', async () => {
+    const running = run({})
+    const code = await new Promise<number | null>((resolve) => {
+      running.child.once('exit', resolve)
+    })
+    expect(code).toBe(3)
+    expect(running.text()).toContain('There is no sender key for chain 31347.')
+  })
+})
