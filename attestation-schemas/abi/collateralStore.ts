@@ -24,7 +24,7 @@ export const collateralStoreAbi = [
     ],
     "outputs": [
       {
-        "name": "authority",
+        "name": "",
         "type": "tuple",
         "internalType": "struct ICollateralStore.AuthorityInForce",
         "components": [
@@ -84,6 +84,84 @@ export const collateralStoreAbi = [
   },
   {
     "type": "function",
+    "name": "collateralInForce",
+    "inputs": [
+      {
+        "name": "subject",
+        "type": "bytes32",
+        "internalType": "bytes32"
+      },
+      {
+        "name": "fmspc",
+        "type": "bytes6",
+        "internalType": "bytes6"
+      }
+    ],
+    "outputs": [
+      {
+        "name": "",
+        "type": "tuple",
+        "internalType": "struct ICollateralStore.AuthorityInForce",
+        "components": [
+          {
+            "name": "record",
+            "type": "address",
+            "internalType": "address"
+          },
+          {
+            "name": "issuedAt",
+            "type": "uint40",
+            "internalType": "uint40"
+          },
+          {
+            "name": "validUntil",
+            "type": "uint40",
+            "internalType": "uint40"
+          }
+        ]
+      },
+      {
+        "name": "",
+        "type": "tuple",
+        "internalType": "struct ICollateralStore.DocumentsInForce",
+        "components": [
+          {
+            "name": "tcbInfo",
+            "type": "address",
+            "internalType": "address"
+          },
+          {
+            "name": "qeIdentity",
+            "type": "address",
+            "internalType": "address"
+          },
+          {
+            "name": "evaluationNumber",
+            "type": "uint32",
+            "internalType": "uint32"
+          },
+          {
+            "name": "qeEvaluationNumber",
+            "type": "uint32",
+            "internalType": "uint32"
+          },
+          {
+            "name": "issuedAt",
+            "type": "uint40",
+            "internalType": "uint40"
+          },
+          {
+            "name": "validUntil",
+            "type": "uint40",
+            "internalType": "uint40"
+          }
+        ]
+      }
+    ],
+    "stateMutability": "view"
+  },
+  {
+    "type": "function",
     "name": "documentsInForce",
     "inputs": [
       {
@@ -94,7 +172,7 @@ export const collateralStoreAbi = [
     ],
     "outputs": [
       {
-        "name": "documents",
+        "name": "",
         "type": "tuple",
         "internalType": "struct ICollateralStore.DocumentsInForce",
         "components": [

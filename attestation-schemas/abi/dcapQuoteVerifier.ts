@@ -115,25 +115,6 @@ export const dcapQuoteVerifierAbi = [
   },
   {
     "type": "function",
-    "name": "isRemembered",
-    "inputs": [
-      {
-        "name": "key",
-        "type": "bytes32",
-        "internalType": "bytes32"
-      }
-    ],
-    "outputs": [
-      {
-        "name": "",
-        "type": "bool",
-        "internalType": "bool"
-      }
-    ],
-    "stateMutability": "view"
-  },
-  {
-    "type": "function",
     "name": "p256Fallback",
     "inputs": [],
     "outputs": [
@@ -147,10 +128,10 @@ export const dcapQuoteVerifierAbi = [
   },
   {
     "type": "function",
-    "name": "rememberPck",
+    "name": "rememberPlatform",
     "inputs": [
       {
-        "name": "der",
+        "name": "evidence",
         "type": "bytes",
         "internalType": "bytes"
       }
@@ -163,6 +144,25 @@ export const dcapQuoteVerifierAbi = [
       }
     ],
     "stateMutability": "nonpayable"
+  },
+  {
+    "type": "function",
+    "name": "rememberedUnder",
+    "inputs": [
+      {
+        "name": "key",
+        "type": "bytes32",
+        "internalType": "bytes32"
+      }
+    ],
+    "outputs": [
+      {
+        "name": "",
+        "type": "address",
+        "internalType": "address"
+      }
+    ],
+    "stateMutability": "view"
   },
   {
     "type": "function",
@@ -222,7 +222,7 @@ export const dcapQuoteVerifierAbi = [
   },
   {
     "type": "event",
-    "name": "PckRemembered",
+    "name": "PlatformRemembered",
     "inputs": [
       {
         "name": "key",
@@ -366,17 +366,6 @@ export const dcapQuoteVerifierAbi = [
   },
   {
     "type": "error",
-    "name": "DcapQuoteVerifierPckNotRemembered",
-    "inputs": [
-      {
-        "name": "key",
-        "type": "bytes32",
-        "internalType": "bytes32"
-      }
-    ]
-  },
-  {
-    "type": "error",
     "name": "DcapQuoteVerifierPckNotYetValid",
     "inputs": [
       {
@@ -416,6 +405,17 @@ export const dcapQuoteVerifierAbi = [
         "name": "keyUsage",
         "type": "uint256",
         "internalType": "uint256"
+      }
+    ]
+  },
+  {
+    "type": "error",
+    "name": "DcapQuoteVerifierPlatformNotRemembered",
+    "inputs": [
+      {
+        "name": "key",
+        "type": "bytes32",
+        "internalType": "bytes32"
       }
     ]
   },

@@ -3,16 +3,13 @@ import { refusal } from '../appraisal/errors.ts'
 import { readPemCertificates } from '../x509/pem.ts'
 import { parseQuote, type Quote } from './parseQuote.ts'
 
-/** How the PCK certificate follows in evidence: as DER, or as the facts of a remembered one. */
-const evidenceForm = { certificate: 0, facts: 1 } as const
-
 const latin1 = new TextDecoder('latin1')
 
 /**
- * A TDX quote as the contracts take it: signed part, size of all that follows, signature,
- * attestation key, QE report with its signature and authentication data, and the PCK certificate in
- * DER. What is left out (padding, PEM, the upper certificates, inner length fields) is two thirds of a
- * quote, and nothing that a contract could not know better.
+ * A TDX quote as the contracts take it: signed part, size of all that follows, signature, attestation
+ * key, QE report with its signature and authentication data, and the PCK certificate in DER. What is
+ * left out (padding, PEM, the upper certificates, inner length fields) is half of a quote, and nothing
+ * that a contract does not know better.
  *
  * The table of offsets stands in `contracts/attestation/dcap/TdxQuote.sol`.
  *
@@ -21,16 +18,26 @@ const latin1 = new TextDecoder('latin1')
  */
 export function packQuoteEvidence(quote: Uint8Array): Hex {
   const parsed = parseQuote(quote)
-  return packEvidence(parsed, evidenceForm.certificate, readPckCertificate(parsed))
+  const { auth } = parsed
+  const { length } = auth.qeAuthData
+  return packEvidence(
+    parsed,
+    auth.qeReportBytes,
+    auth.qeReportSignature,
+    Uint8Array.of(length & 0xff, length >> 8),
+    auth.qeAuthData,
+    readPckCertificate(parsed),
+  )
 }
 
 /**
- * The same with the facts of a PCK certificate that the verifier contract remembers, for renewals.
+ * The same for a platform that the verifier contract remembers: facts in place of their proofs.
  *
- * @param facts - From `packPckFacts`, 168 bytes.
+ * @param facts - From `packPlatformFacts`, 224 bytes.
+ * @throws {@link QuoteMalformedError} when it is not a quote.
  */
 export function packRenewalEvidence(quote: Uint8Array, facts: Uint8Array): Hex {
-  return packEvidence(parseQuote(quote), evidenceForm.facts, facts)
+  return packEvidence(parseQuote(quote), facts)
 }
 
 /**
@@ -51,19 +58,9 @@ export function readPckCertificate({ auth }: Pick<Quote, 'auth'>): Uint8Array {
   }
 }
 
-function packEvidence({ signedBytes, auth }: Quote, form: number, pck: Uint8Array): Hex {
-  const qeAuthSize = Uint8Array.of(auth.qeAuthData.length & 0xff, auth.qeAuthData.length >> 8)
-  const signature = concatBytes(
-    auth.signature,
-    auth.attestationKey,
-    auth.qeReportBytes,
-    auth.qeReportSignature,
-    qeAuthSize,
-    auth.qeAuthData,
-    Uint8Array.of(form),
-    pck,
-  )
+function packEvidence({ signedBytes, auth }: Quote, ...proofs: readonly Uint8Array[]): Hex {
+  const rest = concatBytes(auth.signature, auth.attestationKey, ...proofs)
   const size = new Uint8Array(4)
-  new DataView(size.buffer).setUint32(0, signature.length, true)
-  return toHex(concatBytes(signedBytes, size, signature))
+  new DataView(size.buffer).setUint32(0, rest.length, true)
+  return toHex(concatBytes(signedBytes, size, rest))
 }

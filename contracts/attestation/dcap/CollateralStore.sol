@@ -14,8 +14,9 @@ import {X509} from "./X509.sol";
 
 /// @title CollateralStore
 /// @notice Keeps Intel's collateral, verified against one pinned root. It has no owner.
-/// @dev Dates are checked twice: an item must be in force when it is uploaded, and everything that an
-/// answer rests on must be in force when it is asked for.
+/// @dev Dates are checked twice: an item must be in force when it is uploaded, and nothing that an answer
+/// rests on may have expired when it is asked for. (What was in force once has begun for ever, since
+/// time on chain does not go back.)
 contract CollateralStore is ICollateralStore, P256Signatures {
     /// @dev Exactly one slot. The list of the root is empty in practice, so its serials are kept in a
     /// mapping, by generation of the list, and `hasRevocations` says whether to look there at all.
@@ -37,11 +38,12 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         uint40 notAfter;
     }
 
-    /// @dev Exactly one slot.
+    /// @dev Exactly one slot. `validUntil` is the document's own end or that of the certificate above it,
+    /// whichever comes first; only when it has passed is the record asked which of them it was.
     struct Document {
         address record;
         uint40 issueDate;
-        uint40 nextUpdate;
+        uint40 validUntil;
         uint16 evaluationNumber;
     }
 
@@ -178,7 +180,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         );
         stored.record = Records.write(bytes.concat(head, list.serials));
         stored.issueDate = list.thisUpdate;
-        stored.nextUpdate = list.nextUpdate;
+        stored.validUntil = _earliest(list.nextUpdate, authority.notAfter);
         emit PckCrlStored(list.issuer, list.thisUpdate, list.nextUpdate, count);
     }
 
@@ -230,10 +232,19 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         Document memory next = Document({
             record: address(0),
             issueDate: info.issueDate,
-            nextUpdate: info.nextUpdate,
+            validUntil: _earliest(info.nextUpdate, signing.notAfter),
             evaluationNumber: uint16(info.evaluationNumber)
         });
-        _requireTcbInfoInForce(info.fmspc, next);
+        if (block.timestamp < next.issueDate) {
+            revert CollateralStoreTcbInfoNotYetValid(
+                info.fmspc, next.evaluationNumber, next.issueDate
+            );
+        }
+        if (block.timestamp > info.nextUpdate) {
+            revert CollateralStoreTcbInfoExpired(
+                info.fmspc, next.evaluationNumber, info.nextUpdate
+            );
+        }
         Document memory stored = _tcbInfos[info.fmspc];
         if (!_isNewer(next, stored)) {
             revert CollateralStoreTcbInfoNotNewer(
@@ -246,7 +257,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         }
         next.record = Records.write(bytes.concat(_signerHead(signing), info.packed));
         _tcbInfos[info.fmspc] = next;
-        emit TcbInfoStored(info.fmspc, next.evaluationNumber, next.issueDate, next.nextUpdate);
+        emit TcbInfoStored(info.fmspc, next.evaluationNumber, next.issueDate, info.nextUpdate);
     }
 
     /// @inheritdoc ICollateralStore
@@ -270,10 +281,15 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         Document memory next = Document({
             record: address(0),
             issueDate: identity.issueDate,
-            nextUpdate: identity.nextUpdate,
+            validUntil: _earliest(identity.nextUpdate, signing.notAfter),
             evaluationNumber: uint16(identity.evaluationNumber)
         });
-        _requireQeIdentityInForce(next);
+        if (block.timestamp < next.issueDate) {
+            revert CollateralStoreQeIdentityNotYetValid(next.evaluationNumber, next.issueDate);
+        }
+        if (block.timestamp > identity.nextUpdate) {
+            revert CollateralStoreQeIdentityExpired(next.evaluationNumber, identity.nextUpdate);
+        }
         Document memory stored = _qeIdentity;
         if (!_isNewer(next, stored)) {
             revert CollateralStoreQeIdentityNotNewer(
@@ -282,55 +298,26 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         }
         next.record = Records.write(bytes.concat(_signerHead(signing), identity.packed));
         _qeIdentity = next;
-        emit QeIdentityStored(next.evaluationNumber, next.issueDate, next.nextUpdate);
+        emit QeIdentityStored(next.evaluationNumber, next.issueDate, identity.nextUpdate);
     }
 
     /// @inheritdoc ICollateralStore
-    function authorityInForce(bytes32 subject)
-        external
-        view
-        returns (AuthorityInForce memory authority)
-    {
-        Root memory root = _rootInForce();
-        Document memory list = _authorityRecords[subject];
-        if (list.record == address(0)) {
-            if (_authorities[subject].notAfter == 0) return authority;
-            revert CollateralStorePckCrlMissing(subject);
-        }
-        // 64 = x 32 + y 32; then serial 20, notBefore 5, notAfter 5.
-        (uint256 serial, uint40 notBefore, uint40 notAfter) =
-            _certificateIn(Records.readWord(list.record, 64));
-        if (_isRevoked(root, serial)) revert CollateralStorePckCaRevoked(serial);
-        _requireAuthorityCertificateInForce(notBefore, notAfter);
-        _requirePckCrlInForce(list.issueDate, list.nextUpdate);
-        authority.record = list.record;
-        authority.issuedAt = list.issueDate;
-        authority.validUntil = _earliest(_rootEnd(root), _earliest(notAfter, list.nextUpdate));
+    function authorityInForce(bytes32 subject) external view returns (AuthorityInForce memory) {
+        return _authorityInForce(_rootInForce(), subject);
     }
 
     /// @inheritdoc ICollateralStore
-    function documentsInForce(bytes6 fmspc)
-        external
-        view
-        returns (DocumentsInForce memory documents)
-    {
+    function documentsInForce(bytes6 fmspc) external view returns (DocumentsInForce memory) {
+        return _documentsInForce(_rootInForce(), fmspc);
+    }
+
+    /// @inheritdoc ICollateralStore
+    function collateralInForce(
+        bytes32 subject,
+        bytes6 fmspc
+    ) external view returns (AuthorityInForce memory, DocumentsInForce memory) {
         Root memory root = _rootInForce();
-        Document memory info = _tcbInfos[fmspc];
-        Document memory identity = _qeIdentity;
-        if (info.record == address(0)) revert CollateralStoreTcbInfoMissing(fmspc);
-        if (identity.record == address(0)) revert CollateralStoreQeIdentityMissing();
-        uint40 signersEnd = _earliest(
-            _signerInForce(root, info.record), _signerInForce(root, identity.record)
-        );
-        _requireTcbInfoInForce(fmspc, info);
-        _requireQeIdentityInForce(identity);
-        uint40 documentsEnd = _earliest(info.nextUpdate, identity.nextUpdate);
-        documents.tcbInfo = info.record;
-        documents.qeIdentity = identity.record;
-        documents.evaluationNumber = info.evaluationNumber;
-        documents.qeEvaluationNumber = identity.evaluationNumber;
-        documents.issuedAt = _earliest(info.issueDate, identity.issueDate);
-        documents.validUntil = _earliest(_rootEnd(root), _earliest(signersEnd, documentsEnd));
+        return (_authorityInForce(root, subject), _documentsInForce(root, fmspc));
     }
 
     /// @inheritdoc ICollateralStore
@@ -340,7 +327,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         returns (uint32 evaluationNumber, uint40 issueDate, uint40 nextUpdate)
     {
         Document memory info = _tcbInfos[fmspc];
-        return (info.evaluationNumber, info.issueDate, info.nextUpdate);
+        return (info.evaluationNumber, info.issueDate, info.validUntil);
     }
 
     /// @inheritdoc ICollateralStore
@@ -350,7 +337,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         returns (uint32 evaluationNumber, uint40 issueDate, uint40 nextUpdate)
     {
         Document memory identity = _qeIdentity;
-        return (identity.evaluationNumber, identity.issueDate, identity.nextUpdate);
+        return (identity.evaluationNumber, identity.issueDate, identity.validUntil);
     }
 
     /// @inheritdoc ICollateralStore
@@ -371,7 +358,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     {
         Certified memory authority = _authorities[subject];
         Document memory list = _authorityRecords[subject];
-        return (authority.serial, authority.notBefore, list.issueDate, list.nextUpdate);
+        return (authority.serial, authority.notBefore, list.issueDate, list.validUntil);
     }
 
     /// @inheritdoc ICollateralStore
@@ -444,28 +431,79 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         _requireTcbSigningInForce(signing.notBefore, signing.notAfter);
     }
 
-    /// @dev The signing certificate under which a document was stored, which a newer one may have
-    /// replaced since: it is what it was, unless it expired or was revoked.
-    function _signerInForce(Root memory root, address record) private view returns (uint40) {
-        (uint256 serial, uint40 notBefore, uint40 notAfter) =
-            _certificateIn(Records.readWord(record, 0));
+    /// @dev The slot says all as long as nothing has lapsed and the root has revoked nothing; the record,
+    /// a cold account more, is asked otherwise.
+    function _authorityInForce(
+        Root memory root,
+        bytes32 subject
+    ) private view returns (AuthorityInForce memory authority) {
+        Document memory list = _authorityRecords[subject];
+        if (list.record == address(0)) {
+            if (_authorities[subject].notAfter == 0) return authority;
+            revert CollateralStorePckCrlMissing(subject);
+        }
+        bool isExpired = block.timestamp > list.validUntil;
+        if (isExpired || root.hasRevocations) {
+            // 64 = x 32 + y 32
+            (uint256 serial, uint40 notAfter) = _certificateIn(list.record, 64);
+            if (_isRevoked(root, serial)) revert CollateralStorePckCaRevoked(serial);
+            if (block.timestamp > notAfter) revert CollateralStorePckCaExpired(notAfter);
+            if (isExpired) revert CollateralStorePckCrlExpired(list.validUntil);
+        }
+        authority.record = list.record;
+        authority.issuedAt = list.issueDate;
+        authority.validUntil = _earliest(_rootEnd(root), list.validUntil);
+    }
+
+    function _documentsInForce(
+        Root memory root,
+        bytes6 fmspc
+    ) private view returns (DocumentsInForce memory documents) {
+        Document memory info = _tcbInfos[fmspc];
+        Document memory identity = _qeIdentity;
+        if (info.record == address(0)) revert CollateralStoreTcbInfoMissing(fmspc);
+        if (identity.record == address(0)) revert CollateralStoreQeIdentityMissing();
+        uint40 validUntil = _earliest(info.validUntil, identity.validUntil);
+        if (root.hasRevocations || block.timestamp > validUntil) {
+            _requireSignerInForce(root, info.record);
+            _requireSignerInForce(root, identity.record);
+            if (block.timestamp > info.validUntil) {
+                revert CollateralStoreTcbInfoExpired(
+                    fmspc, info.evaluationNumber, info.validUntil
+                );
+            }
+            if (block.timestamp > identity.validUntil) {
+                revert CollateralStoreQeIdentityExpired(
+                    identity.evaluationNumber, identity.validUntil
+                );
+            }
+        }
+        documents.tcbInfo = info.record;
+        documents.qeIdentity = identity.record;
+        documents.evaluationNumber = info.evaluationNumber;
+        documents.qeEvaluationNumber = identity.evaluationNumber;
+        documents.issuedAt = _earliest(info.issueDate, identity.issueDate);
+        documents.validUntil = _earliest(_rootEnd(root), validUntil);
+    }
+
+    /// @dev The certificate that signed a document, which is at the head of its record.
+    function _requireSignerInForce(Root memory root, address record) private view {
+        (uint256 serial, uint40 notAfter) = _certificateIn(record, 0);
         if (_isRevoked(root, serial)) revert CollateralStoreTcbSigningRevoked(serial);
-        _requireTcbSigningInForce(notBefore, notAfter);
-        return notAfter;
+        if (block.timestamp > notAfter) revert CollateralStoreTcbSigningExpired(notAfter);
+    }
+
+    /// @dev serial 20 ‖ notBefore 5 ‖ notAfter 5 bytes.
+    function _certificateIn(
+        address record,
+        uint256 offset
+    ) private view returns (uint256 serial, uint40 notAfter) {
+        uint256 word = uint256(Records.readWord(record, offset));
+        return (word >> 96, uint40(word >> 16));
     }
 
     function _signerHead(Certified memory signing) private pure returns (bytes memory) {
         return abi.encodePacked(signing.serial, signing.notBefore, signing.notAfter);
-    }
-
-    /// @dev serial 20 ‖ notBefore 5 ‖ notAfter 5 bytes.
-    function _certificateIn(bytes32 facts)
-        private
-        pure
-        returns (uint256 serial, uint40 notBefore, uint40 notAfter)
-    {
-        uint256 word = uint256(facts);
-        return (word >> 96, uint40(word >> 56), uint40(word >> 16));
     }
 
     function _rootEnd(Root memory root) private pure returns (uint40) {
@@ -509,28 +547,6 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     function _requireTcbSigningInForce(uint40 notBefore, uint40 notAfter) private view {
         if (block.timestamp < notBefore) revert CollateralStoreTcbSigningNotYetValid(notBefore);
         if (block.timestamp > notAfter) revert CollateralStoreTcbSigningExpired(notAfter);
-    }
-
-    function _requireTcbInfoInForce(bytes6 fmspc, Document memory info) private view {
-        if (block.timestamp < info.issueDate) {
-            revert CollateralStoreTcbInfoNotYetValid(fmspc, info.evaluationNumber, info.issueDate);
-        }
-        if (block.timestamp > info.nextUpdate) {
-            revert CollateralStoreTcbInfoExpired(fmspc, info.evaluationNumber, info.nextUpdate);
-        }
-    }
-
-    function _requireQeIdentityInForce(Document memory identity) private view {
-        if (block.timestamp < identity.issueDate) {
-            revert CollateralStoreQeIdentityNotYetValid(
-                identity.evaluationNumber, identity.issueDate
-            );
-        }
-        if (block.timestamp > identity.nextUpdate) {
-            revert CollateralStoreQeIdentityExpired(
-                identity.evaluationNumber, identity.nextUpdate
-            );
-        }
     }
 
     function _earliest(uint40 left, uint40 right) private pure returns (uint40) {

@@ -25,7 +25,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     /// @dev What is known of the case at hand; one struct, because the stack has sixteen places.
     struct Case {
         TdxQuote.Layout at;
-        PckFacts pck;
+        PlatformFacts platform;
         uint40 issuedAt;
         uint40 validUntil;
         uint32 evaluationNumber;
@@ -42,12 +42,9 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     ICollateralStore public immutable collateralStore;
 
     /// @inheritdoc IDcapQuoteVerifier
-    mapping(bytes32 key => bool) public isRemembered;
+    mapping(bytes32 key => address) public rememberedUnder;
 
     bytes32 private constant PCK_NAME = keccak256("Intel SGX PCK Certificate");
-    /// @dev x 32 + y 32 + issuer 32 + serial 20 + notBefore 5 + notAfter 5 + PPID 16 + SVNs 16
-    /// + PCESVN 2 + PCEID 2 + FMSPC 6
-    uint256 private constant FACTS_LENGTH = 168;
     /// @dev x 32 + y 32 + serial 20 + notBefore 5 + notAfter 5; revoked serials follow, 20 bytes each.
     uint256 private constant AUTHORITY_HEAD = 94;
 
@@ -56,12 +53,20 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     }
 
     /// @inheritdoc IDcapQuoteVerifier
-    function rememberPck(bytes calldata der) external returns (bytes32 key) {
+    function rememberPlatform(bytes calldata evidence) external returns (bytes32 key) {
         Case memory subject;
-        bytes memory authority = _verifyCertificate(der, subject);
-        key = _keyOf(authority, _pack(subject.pck));
-        isRemembered[key] = true;
-        emit PckRemembered(key, subject.pck.ppid, subject.pck.fmspc);
+        subject.at = _locate(evidence);
+        if (subject.at.hasFacts) {
+            revert DcapQuoteVerifierAuthDataMalformed(subject.at.signature - subject.at.header);
+        }
+        address authority = _verifyCertificate(subject);
+        _verifyQuotingEnclave(subject);
+        TdxQuote.Layout memory at = subject.at;
+        key = keccak256(bytes.concat(
+            Bytecraft.slice(at.attestationKey, at.qeReport), _pack(subject.platform)
+        ));
+        rememberedUnder[key] = authority;
+        emit PlatformRemembered(key, subject.platform.ppid, subject.platform.fmspc);
     }
 
     /// @inheritdoc IQuoteVerifier
@@ -81,7 +86,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     {
         Case memory subject = _verify(evidence);
         appraisal.claims = _claims(subject);
-        appraisal.fmspc = subject.pck.fmspc;
+        appraisal.fmspc = subject.platform.fmspc;
         appraisal.qeEvaluationNumber = subject.qeEvaluationNumber;
         appraisal.collateralIssuedAt = subject.issuedAt;
         appraisal.degradedSince = _degradedSince(subject);
@@ -90,9 +95,14 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     function _verify(bytes calldata evidence) private view returns (Case memory subject) {
         subject.at = _locate(evidence);
-        _verifyPlatform(subject);
-        _loadDocuments(subject);
-        _verifySignatures(subject);
+        if (subject.at.hasFacts) {
+            _recall(subject);
+        } else {
+            _verifyCertificate(subject);
+            _load(subject, collateralStore.documentsInForce(subject.platform.fmspc));
+            _verifyQuotingEnclave(subject);
+        }
+        _verifySignature(subject.at);
         _requireQuotingEnclave(subject);
         uint256 body = subject.at.body;
         _requireSafeAttributes(bytes8(bytes32(Bytecraft.word(body + TdxQuote.TD_ATTRIBUTES))));
@@ -140,15 +150,21 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             _requireLength(length, at.signature - header + rest);
             at.attestationKey = at.signature + 64;
             at.qeReport = at.attestationKey + 64;
-            at.qeSignature = at.qeReport + TdxQuote.QE_REPORT_LENGTH;
-            at.qeAuth = at.qeSignature + 66;
-            if (at.signature + rest != at.end || at.qeAuth > at.end) {
+            at.hasFacts = at.qeReport + TdxQuote.FACTS_LENGTH == at.end;
+            bool isExact = at.signature + rest == at.end;
+            if (!at.hasFacts) {
+                at.qeSignature = at.qeReport + TdxQuote.QE_REPORT_LENGTH;
+                at.qeAuth = at.qeSignature + 66;
+                if (!isExact || at.qeAuth > at.end) {
+                    revert DcapQuoteVerifierAuthDataMalformed(at.signature - header);
+                }
+                // The PCK certificate takes the rest.
+                at.pck = at.qeAuth + Bytecraft.uint16At(at.qeAuth - 2);
+                if (at.pck > at.end) {
+                    revert DcapQuoteVerifierAuthDataMalformed(at.qeAuth - header);
+                }
+            } else if (!isExact) {
                 revert DcapQuoteVerifierAuthDataMalformed(at.signature - header);
-            }
-            at.qeAuthEnd = at.qeAuth + Bytecraft.uint16At(at.qeAuth - 2);
-            // One byte says in which form the PCK certificate follows.
-            if (at.qeAuthEnd >= at.end) {
-                revert DcapQuoteVerifierAuthDataMalformed(at.qeAuth - header);
             }
         }
         bytes16 vendorId = bytes16(bytes32(Bytecraft.word(header + 12)));
@@ -161,35 +177,16 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         if (length < needed) revert DcapQuoteVerifierQuoteTruncated(length, needed);
     }
 
-    /// @dev Rules 230 to 238, for a certificate in full or for the facts of a remembered one.
-    function _verifyPlatform(Case memory subject) private view {
-        uint256 start = subject.at.qeAuthEnd + 1;
-        bytes calldata rest = Bytecraft.slice(start, subject.at.end);
-        uint256 form = Bytecraft.octet(start - 1);
-        if (form == TdxQuote.FORM_CERTIFICATE) {
-            _verifyCertificate(rest, subject);
-            return;
-        }
-        if (form != TdxQuote.FORM_FACTS || rest.length != FACTS_LENGTH) {
-            revert DcapQuoteVerifierAuthDataMalformed(start - 1 - subject.at.header);
-        }
-        subject.pck = _unpack(start);
-        bytes memory authority = _loadAuthority(subject, subject.pck.issuer);
-        bytes32 key = _keyOf(authority, rest);
-        if (!isRemembered[key]) revert DcapQuoteVerifierPckNotRemembered(key);
-        _requireInForce(subject, authority);
-    }
-
-    /// @return authority The record of the authority that signed it.
-    function _verifyCertificate(
-        bytes calldata der,
-        Case memory subject
-    ) private view returns (bytes memory authority) {
+    /// @dev Rules 230 to 238.
+    /// @return record The record of the authority that signed the certificate.
+    function _verifyCertificate(Case memory subject) private view returns (address record) {
+        bytes calldata der = Bytecraft.slice(subject.at.pck, subject.at.end);
         X509.Certificate memory leaf = X509.parse(der, DcapQuoteVerifierPckMalformed.selector);
         if (leaf.commonName != PCK_NAME) {
             revert DcapQuoteVerifierPckNameMismatch(leaf.commonName);
         }
-        authority = _loadAuthority(subject, leaf.issuer);
+        record = _admit(subject, collateralStore.authorityInForce(leaf.issuer), leaf.issuer);
+        bytes memory authority = Records.read(record);
         if (!X509.isDigitalSigner(leaf)) {
             revert DcapQuoteVerifierPckUsageInvalid(leaf.keyUsage);
         }
@@ -201,53 +198,84 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             Bytecraft.wordIn(authority, 32)
         );
         if (!isSigned) revert DcapQuoteVerifierPckSignatureInvalid(leaf.serial);
-        PckFacts memory pck = subject.pck;
-        pck.x = leaf.x;
-        pck.y = leaf.y;
-        pck.issuer = leaf.issuer;
-        pck.serial = uint160(leaf.serial);
-        pck.notBefore = leaf.notBefore;
-        pck.notAfter = leaf.notAfter;
-        _requireInForce(subject, authority);
-        PckExtension.Platform memory platform = PckExtension.parse(
+        PlatformFacts memory platform = subject.platform;
+        platform.x = leaf.x;
+        platform.y = leaf.y;
+        platform.issuer = leaf.issuer;
+        platform.serial = uint160(leaf.serial);
+        platform.notBefore = leaf.notBefore;
+        platform.notAfter = leaf.notAfter;
+        _requireValid(subject);
+        _requireNotRevoked(platform.serial, authority);
+        PckExtension.Platform memory extension = PckExtension.parse(
             der, leaf.sgxStart, leaf.sgxEnd, DcapQuoteVerifierPckExtensionMalformed.selector
         );
-        pck.ppid = platform.ppid;
-        pck.componentSvns = platform.componentSvns;
-        pck.pceSvn = platform.pceSvn;
-        pck.pceId = platform.pceId;
-        pck.fmspc = platform.fmspc;
+        platform.ppid = extension.ppid;
+        platform.componentSvns = extension.componentSvns;
+        platform.pceSvn = extension.pceSvn;
+        platform.pceId = extension.pceId;
+        platform.fmspc = extension.fmspc;
     }
 
-    /// @dev The authority's key, certificate and revoked serials, all of it in force.
-    function _loadAuthority(
+    /// @dev The facts of a remembered platform, with all that may have changed since looked at again.
+    function _recall(Case memory subject) private view {
+        TdxQuote.Layout memory at = subject.at;
+        PlatformFacts memory platform = _unpack(at.qeReport);
+        subject.platform = platform;
+        (
+            ICollateralStore.AuthorityInForce memory authority,
+            ICollateralStore.DocumentsInForce memory documents
+        ) = collateralStore.collateralInForce(platform.issuer, platform.fmspc);
+        address record = _admit(subject, authority, platform.issuer);
+        bytes32 key = keccak256(Bytecraft.slice(at.attestationKey, at.end));
+        address former = rememberedUnder[key];
+        if (former == address(0)) revert DcapQuoteVerifierPlatformNotRemembered(key);
+        _requireValid(subject);
+        // Records are addressed by content: the same one holds the same key and the same serials, among
+        // which this one was not.
+        if (former != record) {
+            bytes memory next = Records.read(record);
+            bool isSameKey = Records.readWord(former, 0) == Bytecraft.wordIn(next, 0)
+                && Records.readWord(former, 32) == Bytecraft.wordIn(next, 32);
+            if (!isSameKey) revert DcapQuoteVerifierPlatformNotRemembered(key);
+            _requireNotRevoked(platform.serial, next);
+        }
+        _load(subject, documents);
+    }
+
+    function _admit(
         Case memory subject,
+        ICollateralStore.AuthorityInForce memory authority,
         bytes32 issuer
-    ) private view returns (bytes memory) {
-        ICollateralStore.AuthorityInForce memory authority =
-            collateralStore.authorityInForce(issuer);
+    ) private pure returns (address) {
         if (authority.record == address(0)) revert DcapQuoteVerifierPckIssuerMismatch(issuer);
         subject.issuedAt = authority.issuedAt;
         subject.validUntil = authority.validUntil;
-        return Records.read(authority.record);
+        return authority.record;
     }
 
-    function _requireInForce(Case memory subject, bytes memory authority) private view {
-        PckFacts memory pck = subject.pck;
-        if (block.timestamp < pck.notBefore) {
-            revert DcapQuoteVerifierPckNotYetValid(pck.notBefore);
+    function _requireValid(Case memory subject) private view {
+        PlatformFacts memory platform = subject.platform;
+        if (block.timestamp < platform.notBefore) {
+            revert DcapQuoteVerifierPckNotYetValid(platform.notBefore);
         }
-        if (block.timestamp > pck.notAfter) revert DcapQuoteVerifierPckExpired(pck.notAfter);
-        if (Bytecraft.hasSerial(authority, AUTHORITY_HEAD, pck.serial)) {
-            revert DcapQuoteVerifierPckRevoked(pck.serial);
+        if (block.timestamp > platform.notAfter) {
+            revert DcapQuoteVerifierPckExpired(platform.notAfter);
         }
-        subject.validUntil = _earliest(subject.validUntil, pck.notAfter);
+        subject.validUntil = _earliest(subject.validUntil, platform.notAfter);
     }
 
-    /// @dev Rules 178 to 183 and 240 to 241: the documents for this platform.
-    function _loadDocuments(Case memory subject) private view {
-        ICollateralStore.DocumentsInForce memory documents =
-            collateralStore.documentsInForce(subject.pck.fmspc);
+    function _requireNotRevoked(uint256 serial, bytes memory authority) private pure {
+        if (Bytecraft.hasSerial(authority, AUTHORITY_HEAD, serial)) {
+            revert DcapQuoteVerifierPckRevoked(serial);
+        }
+    }
+
+    /// @dev Rules 240 to 241: the documents must be those of this platform.
+    function _load(
+        Case memory subject,
+        ICollateralStore.DocumentsInForce memory documents
+    ) private view {
         subject.tcbInfo = Records.read(documents.tcbInfo);
         subject.qeIdentity = Records.read(documents.qeIdentity);
         subject.evaluationNumber = documents.evaluationNumber;
@@ -255,32 +283,42 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         subject.issuedAt = _earliest(subject.issuedAt, documents.issuedAt);
         subject.validUntil = _earliest(subject.validUntil, documents.validUntil);
         bytes2 pceId = TcbRecord.pceId(subject.tcbInfo);
-        if (pceId != subject.pck.pceId) {
-            revert DcapQuoteVerifierPceIdMismatch(subject.pck.fmspc, subject.pck.pceId, pceId);
+        if (pceId != subject.platform.pceId) {
+            revert DcapQuoteVerifierPceIdMismatch(
+                subject.platform.fmspc, subject.platform.pceId, pceId
+            );
         }
     }
 
-    /// @dev Rules 250 to 253: PCK over QE report, QE report over attestation key, that key over the
-    /// quote.
-    function _verifySignatures(Case memory subject) private view {
+    /// @dev Rules 250 and 251: PCK over QE report, QE report over attestation key.
+    function _verifyQuotingEnclave(Case memory subject) private view {
         TdxQuote.Layout memory at = subject.at;
+        PlatformFacts memory platform = subject.platform;
         bytes32 digest = sha256(Bytecraft.slice(at.qeReport, at.qeSignature));
-        if (!_isSignatureAt(digest, at.qeSignature, subject.pck.x, subject.pck.y)) {
+        if (!_isSignatureAt(digest, at.qeSignature, platform.x, platform.y)) {
             revert DcapQuoteVerifierQeReportSignatureInvalid();
         }
-        uint256 reportData = at.qeReport + TdxQuote.QE_REPORT_DATA;
-        bytes32 bound = bytes32(Bytecraft.word(reportData));
+        uint256 report = at.qeReport;
+        bytes32 bound = bytes32(Bytecraft.word(report + TdxQuote.QE_REPORT_DATA));
         bytes32 actual = sha256(bytes.concat(
-            Bytecraft.slice(at.attestationKey, at.qeReport),
-            Bytecraft.slice(at.qeAuth, at.qeAuthEnd)
+            Bytecraft.slice(at.attestationKey, report), Bytecraft.slice(at.qeAuth, at.pck)
         ));
-        if (bound != actual || Bytecraft.word(reportData + 32) != 0) {
+        if (bound != actual || Bytecraft.word(report + TdxQuote.QE_REPORT_DATA + 32) != 0) {
             revert DcapQuoteVerifierAttestationKeyNotBound(bound, actual);
         }
+        platform.qeMrSigner = bytes32(Bytecraft.word(report + TdxQuote.QE_MR_SIGNER));
+        platform.qeAttributes = bytes16(bytes32(Bytecraft.word(report + TdxQuote.QE_ATTRIBUTES)));
+        platform.qeMiscSelect = bytes4(bytes32(Bytecraft.word(report + TdxQuote.QE_MISC_SELECT)));
+        platform.qeIsvProdId = uint16(Bytecraft.uint16At(report + TdxQuote.QE_ISV_PROD_ID));
+        platform.qeIsvSvn = uint16(Bytecraft.uint16At(report + TdxQuote.QE_ISV_SVN));
+    }
+
+    /// @dev Rules 252 and 253: attestation key over the quote.
+    function _verifySignature(TdxQuote.Layout memory at) private view {
         bytes32 x = bytes32(Bytecraft.word(at.attestationKey));
         bytes32 y = bytes32(Bytecraft.word(at.attestationKey + 32));
         if (!P256.isValidPublicKey(x, y)) revert DcapQuoteVerifierAttestationKeyInvalid();
-        digest = sha256(Bytecraft.slice(at.header, at.signedEnd));
+        bytes32 digest = sha256(Bytecraft.slice(at.header, at.signedEnd));
         if (!_isSignatureAt(digest, at.signature, x, y)) {
             revert DcapQuoteVerifierQuoteSignatureInvalid();
         }
@@ -300,27 +338,29 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     /// @dev Rules 260 to 264.
     function _requireQuotingEnclave(Case memory subject) private pure {
         bytes memory identity = subject.qeIdentity;
-        uint256 report = subject.at.qeReport;
-        bytes32 mrSigner = bytes32(Bytecraft.word(report + TdxQuote.QE_MR_SIGNER));
-        if (mrSigner != QeRecord.mrSigner(identity)) {
-            revert DcapQuoteVerifierQeMrSignerMismatch(mrSigner, QeRecord.mrSigner(identity));
+        PlatformFacts memory platform = subject.platform;
+        if (platform.qeMrSigner != QeRecord.mrSigner(identity)) {
+            revert DcapQuoteVerifierQeMrSignerMismatch(
+                platform.qeMrSigner, QeRecord.mrSigner(identity)
+            );
         }
-        uint256 isvProdId = Bytecraft.uint16At(report + TdxQuote.QE_ISV_PROD_ID);
-        if (isvProdId != QeRecord.isvProdId(identity)) {
-            revert DcapQuoteVerifierQeIsvProdIdMismatch(isvProdId, QeRecord.isvProdId(identity));
+        if (platform.qeIsvProdId != QeRecord.isvProdId(identity)) {
+            revert DcapQuoteVerifierQeIsvProdIdMismatch(
+                platform.qeIsvProdId, QeRecord.isvProdId(identity)
+            );
         }
-        bytes4 misc = bytes4(bytes32(Bytecraft.word(report + TdxQuote.QE_MISC_SELECT)));
         (bytes4 expectedMisc, bytes4 miscMask) = QeRecord.miscSelect(identity);
-        if ((misc ^ expectedMisc) & miscMask != 0) {
-            revert DcapQuoteVerifierQeMiscSelectMismatch(misc, expectedMisc);
+        if ((platform.qeMiscSelect ^ expectedMisc) & miscMask != 0) {
+            revert DcapQuoteVerifierQeMiscSelectMismatch(platform.qeMiscSelect, expectedMisc);
         }
-        bytes16 attributes = bytes16(bytes32(Bytecraft.word(report + TdxQuote.QE_ATTRIBUTES)));
         (bytes16 expected, bytes16 mask) = QeRecord.attributes(identity);
-        if ((attributes ^ expected) & mask != 0) {
-            revert DcapQuoteVerifierQeAttributesMismatch(attributes, expected);
+        if ((platform.qeAttributes ^ expected) & mask != 0) {
+            revert DcapQuoteVerifierQeAttributesMismatch(platform.qeAttributes, expected);
         }
         // Intel's mask covers the debug bit; this holds whatever a mask says.
-        if (uint8(attributes[0]) & 0x02 != 0) revert DcapQuoteVerifierQeDebug(attributes);
+        if (uint8(platform.qeAttributes[0]) & 0x02 != 0) {
+            revert DcapQuoteVerifierQeDebug(platform.qeAttributes);
+        }
     }
 
     /// @dev Rules 271 to 273. Bits as written, byte 0 first: the group under debug is byte 0; defined
@@ -345,7 +385,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             TcbRecord.findModule(subject.tcbInfo, version);
         if (!isKnown) {
             revert DcapQuoteVerifierTdxModuleUnknown(
-                subject.pck.fmspc, subject.evaluationNumber, version
+                subject.platform.fmspc, subject.evaluationNumber, version
             );
         }
         _requireModule(subject, module);
@@ -357,22 +397,22 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
                 TcbRecord.isvLevel(subject.tcbInfo, levels, count, uint8(teeTcbSvn[0]));
             if (!subject.moduleLevel.isFound) {
                 revert DcapQuoteVerifierTdxModuleTcbLevelNotFound(
-                    subject.pck.fmspc, subject.evaluationNumber, uint8(teeTcbSvn[0])
+                    subject.platform.fmspc, subject.evaluationNumber, uint8(teeTcbSvn[0])
                 );
             }
             subject.status = TcbConvergence.converge(subject.status, subject.moduleLevel.status);
         }
-        uint256 isvSvn = Bytecraft.uint16At(subject.at.qeReport + TdxQuote.QE_ISV_SVN);
+        uint256 isvSvn = subject.platform.qeIsvSvn;
         (levels, count) = QeRecord.levels(subject.qeIdentity);
         subject.qeLevel = TcbRecord.isvLevel(subject.qeIdentity, levels, count, isvSvn);
         if (!subject.qeLevel.isFound) {
             revert DcapQuoteVerifierQeTcbLevelNotFound(
-                subject.pck.fmspc, subject.evaluationNumber, isvSvn
+                subject.platform.fmspc, subject.evaluationNumber, isvSvn
             );
         }
         subject.status = TcbConvergence.converge(subject.status, subject.qeLevel.status);
         if (subject.status == TCB_REVOKED) {
-            revert DcapQuoteVerifierTcbRevoked(subject.pck.fmspc, subject.evaluationNumber);
+            revert DcapQuoteVerifierTcbRevoked(subject.platform.fmspc, subject.evaluationNumber);
         }
     }
 
@@ -382,7 +422,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         bytes16 low = bytes16(bytes32(Bytecraft.word(body + TdxQuote.MR_SIGNER_SEAM + 32)));
         if (!TcbRecord.isModuleSigner(subject.tcbInfo, module, high, low)) {
             revert DcapQuoteVerifierTdxModuleSignerMismatch(
-                subject.pck.fmspc, subject.evaluationNumber
+                subject.platform.fmspc, subject.evaluationNumber
             );
         }
         bytes8 actual = bytes8(bytes32(Bytecraft.word(body + TdxQuote.SEAM_ATTRIBUTES)));
@@ -400,12 +440,12 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         uint256 version
     ) private pure {
         if (version != 0) teeTcbSvn |= bytes16(bytes2(0xffff));
-        bytes32 svns = bytes32(subject.pck.componentSvns) | bytes32(teeTcbSvn) >> 128;
+        bytes32 svns = bytes32(subject.platform.componentSvns) | bytes32(teeTcbSvn) >> 128;
         subject.platformLevel =
-            TcbRecord.platformLevel(subject.tcbInfo, svns, subject.pck.pceSvn);
+            TcbRecord.platformLevel(subject.tcbInfo, svns, subject.platform.pceSvn);
         if (!subject.platformLevel.isFound) {
             revert DcapQuoteVerifierTcbLevelNotFound(
-                subject.pck.fmspc, subject.evaluationNumber, svns, subject.pck.pceSvn
+                subject.platform.fmspc, subject.evaluationNumber, svns, subject.platform.pceSvn
             );
         }
     }
@@ -429,7 +469,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
             Bytecraft.slice(body + TdxQuote.MR_CONFIG_ID, body + TdxQuote.MR_OWNER),
             Bytecraft.slice(body + TdxQuote.TD_ATTRIBUTES, body + TdxQuote.MR_TD)
         ));
-        claims.ppid = subject.pck.ppid;
+        claims.ppid = subject.platform.ppid;
         claims.tcbStatus = subject.status;
         claims.evaluationNumber = subject.evaluationNumber;
         claims.validUntil = subject.validUntil;
@@ -464,38 +504,58 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         TcbRecord.copyAdvisories(identity, at, subject.qeLevel, tags, next);
     }
 
-    /// @dev The authority's key belongs to it: facts verified under a key that was replaced are forgotten.
-    function _keyOf(bytes memory authority, bytes memory packed) private pure returns (bytes32) {
-        return keccak256(bytes.concat(
-            Bytecraft.wordIn(authority, 0), Bytecraft.wordIn(authority, 32), packed
-        ));
-    }
-
-    function _pack(PckFacts memory pck) private pure returns (bytes memory) {
+    /// @dev As {TdxQuote} lays the facts out.
+    function _pack(PlatformFacts memory platform) private pure returns (bytes memory) {
         return bytes.concat(
             abi.encodePacked(
-                pck.x, pck.y, pck.issuer, pck.serial, pck.notBefore, pck.notAfter
+                platform.x,
+                platform.y,
+                platform.issuer,
+                platform.serial,
+                platform.notBefore,
+                platform.notAfter
             ),
-            abi.encodePacked(pck.ppid, pck.componentSvns, pck.pceSvn, pck.pceId, pck.fmspc)
+            abi.encodePacked(
+                platform.ppid,
+                platform.componentSvns,
+                platform.pceSvn,
+                platform.pceId,
+                platform.fmspc
+            ),
+            abi.encodePacked(
+                platform.qeMrSigner,
+                platform.qeAttributes,
+                platform.qeMiscSelect,
+                platform.qeIsvProdId,
+                platform.qeIsvSvn
+            )
         );
     }
 
-    function _unpack(uint256 at) private pure returns (PckFacts memory pck) {
-        pck.x = bytes32(Bytecraft.word(at));
-        pck.y = bytes32(Bytecraft.word(at + 32));
-        pck.issuer = bytes32(Bytecraft.word(at + 64));
+    /// @dev The inverse of {_pack}, from a position in calldata.
+    function _unpack(uint256 at) private pure returns (PlatformFacts memory platform) {
+        platform.x = bytes32(Bytecraft.word(at));
+        platform.y = bytes32(Bytecraft.word(at + 32));
+        platform.issuer = bytes32(Bytecraft.word(at + 64));
         // serial 20 ‖ notBefore 5 ‖ notAfter 5
-        uint256 middle = Bytecraft.word(at + 96);
-        pck.serial = uint160(middle >> 96);
-        pck.notBefore = uint40(middle >> 56);
-        pck.notAfter = uint40(middle >> 16);
-        pck.ppid = bytes16(bytes32(Bytecraft.word(at + 126)));
+        uint256 packed = Bytecraft.word(at + 96);
+        platform.serial = uint160(packed >> 96);
+        platform.notBefore = uint40(packed >> 56);
+        platform.notAfter = uint40(packed >> 16);
+        platform.ppid = bytes16(bytes32(Bytecraft.word(at + 126)));
         // SVNs 16 ‖ PCESVN 2 ‖ PCEID 2 ‖ FMSPC 6
-        uint256 last = Bytecraft.word(at + 142);
-        pck.componentSvns = bytes16(bytes32(last));
-        pck.pceSvn = uint16(last >> 112);
-        pck.pceId = bytes2(bytes32(last << 144));
-        pck.fmspc = bytes6(bytes32(last << 160));
+        packed = Bytecraft.word(at + 142);
+        platform.componentSvns = bytes16(bytes32(packed));
+        platform.pceSvn = uint16(packed >> 112);
+        platform.pceId = bytes2(bytes32(packed << 144));
+        platform.fmspc = bytes6(bytes32(packed << 160));
+        platform.qeMrSigner = bytes32(Bytecraft.word(at + 168));
+        // ATTRIBUTES 16 ‖ MISCSELECT 4 ‖ ISVPRODID 2 ‖ ISVSVN 2
+        packed = Bytecraft.word(at + 200);
+        platform.qeAttributes = bytes16(bytes32(packed));
+        platform.qeMiscSelect = bytes4(bytes32(packed << 128));
+        platform.qeIsvProdId = uint16(packed >> 80);
+        platform.qeIsvSvn = uint16(packed >> 64);
     }
 
     function _earliest(uint40 left, uint40 right) private pure returns (uint40) {

@@ -198,13 +198,21 @@ interface ICollateralStore {
     /// now; reverts otherwise.
     function documentsInForce(bytes6 fmspc) external view returns (DocumentsInForce memory);
 
-    /// @notice What is stored as TCB info; zeros for nothing.
+    /// @notice Both of the above in one call, for callers that know both from the start.
+    function collateralInForce(
+        bytes32 subject,
+        bytes6 fmspc
+    ) external view returns (AuthorityInForce memory, DocumentsInForce memory);
+
+    /// @notice What is stored as TCB info; zeros for nothing. The last date is that of its signer if that
+    /// comes first.
     function tcbInfoState(bytes6 fmspc)
         external
         view
         returns (uint32 evaluationNumber, uint40 issueDate, uint40 nextUpdate);
 
-    /// @notice What is stored as QE identity; zeros for nothing.
+    /// @notice What is stored as QE identity; zeros for nothing. The last date is that of its signer if that
+    /// comes first.
     function qeIdentityState()
         external
         view
@@ -216,7 +224,8 @@ interface ICollateralStore {
         view
         returns (uint40 notBefore, uint40 notAfter, uint40 crlThisUpdate, uint40 crlNextUpdate);
 
-    /// @notice What is stored of a PCK authority; zeros for nothing.
+    /// @notice What is stored of a PCK authority; zeros for nothing. The last date is that of its
+    /// certificate if that comes first.
     function authorityState(bytes32 subject)
         external
         view

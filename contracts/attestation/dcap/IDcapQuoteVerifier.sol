@@ -10,19 +10,25 @@ import {ICollateralStore} from "./ICollateralStore.sol";
 /// Errors are named after the rules of `verifier/appraisal/rules.ts`, behind the contract's name, and
 /// raised in their order; those about collateral are {ICollateralStore}'s and pass through.
 interface IDcapQuoteVerifier is IQuoteVerifier {
-    /// @notice What a PCK certificate says, once it has been verified.
-    /// @param x Public key.
-    /// @param y Public key.
+    /// @notice What stays the same from quote to quote of one platform, once it has been verified: its PCK
+    /// certificate and the quoting enclave that the certificate's key vouches for.
+    /// @param x Public key of the PCK certificate.
+    /// @param y Public key of the PCK certificate.
     /// @param issuer Keccak-256 of the authority's DER name.
-    /// @param serial Serial number.
-    /// @param notBefore Unix second from which the certificate is valid.
+    /// @param serial Serial number of the PCK certificate.
+    /// @param notBefore Unix second from which it is valid.
     /// @param notAfter Unix second until which it is valid.
     /// @param ppid Platform provisioning id.
     /// @param componentSvns SVNs of the 16 TCB components.
     /// @param pceSvn SVN of the provisioning certification enclave.
     /// @param pceId Id of the provisioning certification enclave.
     /// @param fmspc Family of platforms.
-    struct PckFacts {
+    /// @param qeMrSigner MRSIGNER of the quoting enclave.
+    /// @param qeAttributes ATTRIBUTES of the quoting enclave.
+    /// @param qeMiscSelect MISCSELECT of the quoting enclave.
+    /// @param qeIsvProdId ISVPRODID of the quoting enclave.
+    /// @param qeIsvSvn ISVSVN of the quoting enclave.
+    struct PlatformFacts {
         bytes32 x;
         bytes32 y;
         bytes32 issuer;
@@ -34,6 +40,11 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
         uint16 pceSvn;
         bytes2 pceId;
         bytes6 fmspc;
+        bytes32 qeMrSigner;
+        bytes16 qeAttributes;
+        bytes4 qeMiscSelect;
+        uint16 qeIsvProdId;
+        uint16 qeIsvSvn;
     }
 
     /// @notice What a verified quote shows beyond the claims that every registry asks for.
@@ -55,8 +66,8 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
         bytes4[] advisories;
     }
 
-    /// @notice A PCK certificate was verified; evidence may carry its facts instead of its DER.
-    event PckRemembered(bytes32 indexed key, bytes16 indexed ppid, bytes6 indexed fmspc);
+    /// @notice A platform was verified; evidence may carry its facts instead of their proofs.
+    event PlatformRemembered(bytes32 indexed key, bytes16 indexed ppid, bytes6 indexed fmspc);
 
     // --- format -------------------------------------------------------------------------------------
     error DcapQuoteVerifierQuoteTooLarge(uint256 length);
@@ -82,8 +93,9 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
     error DcapQuoteVerifierPckExpired(uint40 notAfter);
     error DcapQuoteVerifierPckRevoked(uint256 serial);
     error DcapQuoteVerifierPckExtensionMalformed(uint256 at);
-    /// @notice The facts were never verified under this authority's key: call {rememberPck} first.
-    error DcapQuoteVerifierPckNotRemembered(bytes32 key);
+    /// @notice The facts were not verified, or under an authority that changed its key since: send the
+    /// evidence with its proofs, or call {rememberPlatform} first.
+    error DcapQuoteVerifierPlatformNotRemembered(bytes32 key);
     error DcapQuoteVerifierPceIdMismatch(bytes6 fmspc, bytes2 platform, bytes2 collateral);
     error DcapQuoteVerifierQeReportSignatureInvalid();
     error DcapQuoteVerifierAttestationKeyNotBound(bytes32 bound, bytes32 actual);
@@ -122,15 +134,16 @@ interface IDcapQuoteVerifier is IQuoteVerifier {
     /// @notice Where collateral comes from.
     function collateralStore() external view returns (ICollateralStore);
 
-    /// @notice Whether facts with this key were verified, see {rememberPck}.
-    function isRemembered(bytes32 key) external view returns (bool);
+    /// @notice Record of the authority under which facts with this key were verified; zero for never.
+    function rememberedUnder(bytes32 key) external view returns (address);
 
     /// @notice Verifies evidence as {verifyQuote} does and tells more of it, for appraisal policies.
     function appraiseQuote(bytes calldata evidence) external view returns (Appraisal memory);
 
-    /// @notice Verifies a PCK certificate once, so that renewals carry 168 bytes of facts instead of
-    /// 1.3 kB of DER and save its signature. Validity and revocation are looked at again every time.
-    /// @param der The certificate.
-    /// @return key Keccak-256 of the authority's key and the packed facts.
-    function rememberPck(bytes calldata der) external returns (bytes32 key);
+    /// @notice Verifies what stays the same from quote to quote of one platform, so that renewals carry 224
+    /// bytes of facts instead of 1.8 kB of proofs and save two signatures. Dates, revocation and TCB are
+    /// looked at again every time.
+    /// @param evidence A quote of the platform, with its proofs.
+    /// @return key Keccak-256 of the attestation key and the packed facts.
+    function rememberPlatform(bytes calldata evidence) external returns (bytes32 key);
 }

@@ -27,7 +27,7 @@ contract P256Fallback {
 /// through {P256Fallback} where it has none. Which of the two is settled at deployment.
 abstract contract P256Signatures {
     /// @dev Same address in both proposals.
-    address private constant PRECOMPILE = address(0x100);
+    uint256 private constant PRECOMPILE = 0x100;
 
     /// @notice Where signatures are verified without the precompile; zero where there is one.
     P256Fallback public immutable p256Fallback;
@@ -58,15 +58,26 @@ abstract contract P256Signatures {
         return p256Fallback.isSignature(digest, r, s, x, y);
     }
 
-    /// @dev An invalid signature is answered with no bytes at all, a valid one with the word 1.
+    /// @dev An invalid signature is answered with no bytes at all, a valid one with the word 1. A code-less
+    /// address answers with nothing too, so silence is never taken for consent.
     function _callPrecompile(
         bytes32 digest,
         bytes32 r,
         bytes32 s,
         bytes32 x,
         bytes32 y
-    ) private view returns (bool) {
-        (bool isDone, bytes memory answer) = PRECOMPILE.staticcall(abi.encode(digest, r, s, x, y));
-        return isDone && answer.length == 32 && abi.decode(answer, (uint256)) == 1;
+    ) private view returns (bool isValid) {
+        // In assembly, because a registration calls three times and Solidity copies the word both ways.
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mstore(input, digest)
+            mstore(add(input, 0x20), r)
+            mstore(add(input, 0x40), s)
+            mstore(add(input, 0x60), x)
+            mstore(add(input, 0x80), y)
+            mstore(0x00, 0)
+            let isDone := staticcall(gas(), PRECOMPILE, input, 0xa0, 0x00, 0x20)
+            isValid := and(and(isDone, eq(returndatasize(), 0x20)), eq(mload(0x00), 1))
+        }
     }
 }

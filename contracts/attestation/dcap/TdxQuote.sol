@@ -17,11 +17,19 @@ pragma solidity 0.8.37;
 /// | QE report               | 384                                             |
 /// | QE report signature     | 64                                              |
 /// | QE authentication data  | 2 + its length                                  |
-/// | form                    | 1: 0 certificate, 1 facts of a remembered one   |
-/// | PCK certificate         | DER, or 168 bytes of facts, to the end          |
+/// | PCK certificate         | DER, to the end                                 |
+///
+/// A platform that is remembered has 224 bytes of facts behind its attestation key instead:
+///
+/// | part                    | bytes                                                                    |
+/// |-------------------------|--------------------------------------------------------------------------|
+/// | PCK key                 | 64                                                                       |
+/// | PCK certificate         | issuer's name, Keccak-256 32; serial 20; notBefore 5; notAfter 5         |
+/// | platform                | PPID 16; component SVNs 16; PCESVN 2; PCEID 2; FMSPC 6                    |
+/// | quoting enclave         | MRSIGNER 32; ATTRIBUTES 16; MISCSELECT 4; ISVPRODID 2; ISVSVN 2           |
 ///
 /// Other length fields, PEM and padding of a quote carry nothing that is not verified otherwise; whoever
-/// packs it leaves them out.
+/// packs it leaves them out. Numbers of the facts are big-endian.
 library TdxQuote {
     /// @dev Positions in calldata, as {Bytecraft} has them.
     struct Layout {
@@ -33,9 +41,10 @@ library TdxQuote {
         uint256 qeReport;
         uint256 qeSignature;
         uint256 qeAuth;
-        uint256 qeAuthEnd;
+        uint256 pck;
         uint256 end;
         bool isTd15;
+        bool hasFacts;
     }
 
     uint256 internal constant TEE_TCB_SVN = 0;
@@ -63,10 +72,8 @@ library TdxQuote {
     uint256 internal constant QE_REPORT_DATA = 320;
     uint256 internal constant QE_REPORT_LENGTH = 384;
 
-    /// @dev The PCK certificate follows in DER.
-    uint256 internal constant FORM_CERTIFICATE = 0;
-    /// @dev The facts of a remembered PCK certificate follow.
-    uint256 internal constant FORM_FACTS = 1;
+    /// @dev PCK key 64 + certificate 62 + platform 42 + quoting enclave 56
+    uint256 internal constant FACTS_LENGTH = 224;
 
     /// @dev Real quotes measure 4.6 to 5.1 kB with their chains.
     uint256 internal constant MAXIMUM_BYTES = 16_384;

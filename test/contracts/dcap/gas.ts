@@ -27,18 +27,14 @@ import { appraisalPolicyArtifact } from '#contracts/artifacts/AppraisalPolicy.ts
 import { collateralStoreArtifact } from '#contracts/artifacts/CollateralStore.ts'
 import { dcapQuoteVerifierArtifact } from '#contracts/artifacts/DcapQuoteVerifier.ts'
 import { enclaveRegistryArtifact } from '#contracts/artifacts/EnclaveRegistry.ts'
-import { packPckFacts } from '#contracts/attestation/dcap/pckFacts.ts'
+import { packPlatformFacts } from '#contracts/attestation/dcap/platformFacts.ts'
 import { missingUploads } from '#contracts/deploy/collateral.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
 import { sharedPath } from '#test/shared.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
 import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
-import {
-  packQuoteEvidence,
-  packRenewalEvidence,
-  readPckCertificate,
-} from '#verifier/quote/packQuoteEvidence.ts'
+import { packQuoteEvidence, packRenewalEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { anvilKey } from '../anvil.ts'
 import { startEvm } from './evm.ts'
@@ -135,15 +131,20 @@ async function measureIntel(chain: Chain, folder: string): Promise<void> {
 }
 
 async function measureQuote(chain: Chain, verifier: Address, quote: Uint8Array, prefix: string) {
-  const pck = readPckCertificate(parseQuote(quote))
-  const certified = call('verifyQuote', [packQuoteEvidence(quote)])
-  await chain.send(`${prefix}: verify a quote`, { to: verifier, data: certified })
-  await chain.send(`${prefix}: remember a PCK`, {
+  const evidence = packQuoteEvidence(quote)
+  await chain.send(`${prefix}: verify a quote`, {
     to: verifier,
-    data: call('rememberPck', [toHex(pck)]),
+    data: call('verifyQuote', [evidence]),
   })
-  const renewed = call('verifyQuote', [packRenewalEvidence(quote, packPckFacts(pck))])
-  await chain.send(`${prefix}: verify a quote, PCK remembered`, { to: verifier, data: renewed })
+  await chain.send(`${prefix}: remember a platform`, {
+    to: verifier,
+    data: call('rememberPlatform', [evidence]),
+  })
+  const renewal = packRenewalEvidence(quote, packPlatformFacts(parseQuote(quote)))
+  await chain.send(`${prefix}: verify a quote, platform remembered`, {
+    to: verifier,
+    data: call('verifyQuote', [renewal]),
+  })
 }
 
 /** The whole way into the registry, with a platform of our own. */
@@ -179,12 +180,12 @@ async function measureRegistration(chain: Chain): Promise<void> {
     const first = await mint(packQuoteEvidence)
     await chain.send(`${name}: first`, { to: registry, data: first })
     const again = await mint(packQuoteEvidence)
-    await chain.send(`${name}: renewal with the certificate`, { to: registry, data: again })
-    const pck = readPckCertificate(parseQuote(sample))
-    await chain.send('remember a PCK', { to: verifier, data: call('rememberPck', [toHex(pck)]) })
-    const facts = packPckFacts(pck)
+    await chain.send(`${name}: renewal with proofs`, { to: registry, data: again })
+    const remember = call('rememberPlatform', [packQuoteEvidence(sample)])
+    await chain.send('remember a platform', { to: verifier, data: remember })
+    const facts = packPlatformFacts(parseQuote(sample))
     const renewal = await mint((quote) => packRenewalEvidence(quote, facts))
-    await chain.send(`${name}: renewal, PCK remembered`, { to: registry, data: renewal })
+    await chain.send(`${name}: renewal, platform remembered`, { to: registry, data: renewal })
   }
 }
 

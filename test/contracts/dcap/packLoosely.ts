@@ -23,7 +23,7 @@ export function packLoosely(quote: Uint8Array): Uint8Array {
     auth.slice(0, 128),
     auth.slice(134, 584),
     auth.slice(584, qeAuthEnd),
-    ...(auth.length > qeAuthEnd ? [Uint8Array.of(0), firstCertificate(chain)] : []),
+    ...(auth.length > qeAuthEnd ? [firstCertificate(chain)] : []),
   )
   const size = new Uint8Array(4)
   // What is declared is kept in its difference to what is there.

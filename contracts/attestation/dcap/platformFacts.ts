@@ -1,19 +1,20 @@
 import { keccak_256 } from '@noble/hashes/sha3'
 import { concatBytes, fromHex } from '#schemas/bytes.ts'
+import { readPckCertificate } from '#verifier/quote/packQuoteEvidence.ts'
+import type { Quote } from '#verifier/quote/parseQuote.ts'
 import { extensionOid, findExtension, parseCertificate } from '#verifier/x509/certificate.ts'
 import { parseSgxExtension } from '#verifier/x509/sgxExtension.ts'
 
 /**
- * What a PCK certificate says, in the 168 bytes in which evidence carries it once `rememberPck` has
- * verified the certificate: x 32, y 32, Keccak-256 of the issuer's name 32, serial 20, notBefore 5,
- * notAfter 5, PPID 16, component SVNs 16, PCESVN 2, PCEID 2, FMSPC 6.
+ * What stays the same from quote to quote of one platform, in the 224 bytes in which evidence carries it
+ * once `rememberPlatform` has verified it. The table stands in `TdxQuote.sol`.
  *
- * @param certificate - DER.
- * @throws {@link InvalidDerError}
+ * @throws {@link InvalidDerError}, {@link QuoteNotGenuineError}
  */
-export function packPckFacts(certificate: Uint8Array): Uint8Array {
-  const pck = parseCertificate(certificate, 'The PCK certificate')
+export function packPlatformFacts({ auth }: Pick<Quote, 'auth'>): Uint8Array {
+  const pck = parseCertificate(readPckCertificate({ auth }), 'The PCK certificate')
   const platform = parseSgxExtension(findExtension(pck, extensionOid.sgx) ?? new Uint8Array())
+  const { qeReport } = auth
   return concatBytes(
     pck.publicKey,
     keccak_256(pck.issuer),
@@ -25,6 +26,12 @@ export function packPckFacts(certificate: Uint8Array): Uint8Array {
     bigEndian(platform.pceSvn, 2),
     platform.pceId,
     platform.fmspc,
+    qeReport.mrSigner,
+    qeReport.attributes,
+    // As it stands in the report, which is little-endian.
+    bigEndian(qeReport.miscSelect, 4).toReversed(),
+    bigEndian(qeReport.isvProdId, 2),
+    bigEndian(qeReport.isvSvn, 2),
   )
 }
 
