@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { BaseError } from '#schemas/errors.ts'
 import { registerAgent } from './agent.ts'
 import { registerEvaluate } from './evaluate.ts'
+import { registerPack } from './pack.ts'
 import { registerPolicy } from './policy.ts'
 import { registerQuote } from './quote.ts'
 import { registerRelay } from './relay.ts'
@@ -18,6 +19,7 @@ const program = new Command('plumbline')
 registerVerify(program)
 registerQuote(program)
 registerPolicy(program)
+registerPack(program)
 registerEvaluate(program)
 registerRelay(program)
 registerAgent(program)

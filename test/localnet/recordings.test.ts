@@ -27,9 +27,8 @@ describe('the solar recording', () => {
   })
 
   it('names the line that it cannot read', () => {
-    expect(() =>
-      parseSolarYear('Time,a,b\n01.01.2015 00:00,0,0.00\n2015-01-01,0,0'),
-    ).toThrowErrorMatchingInlineSnapshot(`
+    expect(() => parseSolarYear('Time,a,b\n01.01.2015 00:00,0,0.00\n2015-01-01,0,0'))
+      .toThrowErrorMatchingInlineSnapshot(`
       [MalformedRecordingError: Line 3 is not a step of the recording.
       Field: data.csv:3
       Remedy: The archive is locked by its digest: this is a mistake in the reader.]
