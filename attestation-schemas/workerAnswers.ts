@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Hex } from './bytes.ts'
 import type { Receipt } from './receipt.ts'
+import type { ReceiptPlace } from './receiptTree.ts'
 import type { RosterEntry } from './roster.ts'
 import {
   batchSchema,
@@ -199,10 +200,20 @@ export type SignedReceipt =
   | { readonly receipt: Receipt; readonly signature: Hex }
   | {
       readonly receipt: Receipt
-      readonly place: {
-        readonly index: number
-        readonly count: number
-        readonly path: readonly Hex[]
-      }
+      readonly place: ReceiptPlace
       readonly signature: Hex
     }
+
+/** The same as a file: what a device or gateway keeps, to show one day that its pack was left out. */
+export const signedReceiptSchema: z.ZodType<SignedReceipt> = z.union([
+  z.strictObject({ receipt: receiptSchema, signature: hexSchema(65) }),
+  z.strictObject({
+    receipt: receiptSchema,
+    place: z.strictObject({
+      count: uint32Schema,
+      index: uint32Schema,
+      path: z.array(hexSchema(32)).max(32),
+    }),
+    signature: hexSchema(65),
+  }),
+])

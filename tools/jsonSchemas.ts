@@ -9,6 +9,25 @@ import { z } from 'zod'
 import { bundleSchema } from '#schemas/bundle.ts'
 import { policySchema } from '#schemas/policy/policy.ts'
 import {
+  countersignatureSchema,
+  deviceListSchema,
+  deviceStatusSchema,
+  enrolmentAnswerSchema,
+  enrolmentNonceSchema,
+  equivocationListSchema,
+  healthSchema,
+  packAnswersSchema,
+  packTreeAnswerSchema,
+  policyListSchema,
+  problemSchema,
+  proofsSchema,
+  receiptSchema,
+  reportListSchema,
+  rosterPlaceSchema,
+  rosterSchema,
+  signedReceiptSchema,
+} from '#schemas/workerAnswers.ts'
+import {
   attestationSchema,
   batchPageSchema,
   batchSchema,
@@ -20,7 +39,8 @@ import { root } from './paths.ts'
 
 const folder = join(root, 'attestation-schemas', 'json-schema')
 
-const formats: Record<string, { title: string; schema: z.ZodType }> = {
+/** What is published, by the name of its file. */
+export const formats: Readonly<Record<string, { title: string; schema: z.ZodType }>> = {
   report: { title: 'Plumbline report, version 1', schema: reportSchema },
   batch: { title: 'Plumbline batch, version 1', schema: batchSchema },
   'signed-batch': { title: 'Plumbline signed batch with its reports', schema: signedBatchSchema },
@@ -29,6 +49,35 @@ const formats: Record<string, { title: string; schema: z.ZodType }> = {
   statement: { title: 'Plumbline enclave statement, version 1', schema: statementSchema },
   attestation: { title: 'Answer of GET /v1/attestation', schema: attestationSchema },
   bundle: { title: 'Plumbline proof bundle, version 1', schema: bundleSchema },
+  receipt: { title: 'Plumbline receipt', schema: receiptSchema },
+  'signed-receipt': { title: 'Plumbline receipt and its proof', schema: signedReceiptSchema },
+  'pack-answers': { title: 'Answer of POST /v1/packs', schema: packAnswersSchema },
+  'pack-tree-answer': {
+    title: 'Answer of POST /v1/packs?receipts=tree',
+    schema: packTreeAnswerSchema,
+  },
+  roster: { title: 'Answer of GET /v1/batches/{sequence}/roster', schema: rosterSchema },
+  'roster-place': {
+    title: 'Answer of GET /v1/batches/{sequence}/roster/{device}',
+    schema: rosterPlaceSchema,
+  },
+  countersignature: {
+    title: 'Answer of GET /v1/batches/{sequence}/signature',
+    schema: countersignatureSchema,
+  },
+  proofs: { title: 'Answer of GET /v1/proofs/{subject}', schema: proofsSchema },
+  'report-list': { title: 'Answer of GET /v1/reports', schema: reportListSchema },
+  'policy-list': { title: 'Answer of GET /v1/policies', schema: policyListSchema },
+  'device-list': { title: 'Answer of GET /v1/devices', schema: deviceListSchema },
+  'device-status': { title: 'Answer of GET /v1/devices/{device}', schema: deviceStatusSchema },
+  'equivocation-list': {
+    title: 'Answer of GET /v1/equivocations',
+    schema: equivocationListSchema,
+  },
+  'enrolment-nonce': { title: 'Answer of POST /v1/enrolments/nonce', schema: enrolmentNonceSchema },
+  'enrolment-answer': { title: 'Answer of POST /v1/enrolments', schema: enrolmentAnswerSchema },
+  health: { title: 'Answer of GET /healthz', schema: healthSchema },
+  problem: { title: 'Answer of any call that is refused', schema: problemSchema },
 }
 
 export function schemaFiles(): { path: string; text: string }[] {
