@@ -215,25 +215,6 @@ export const performanceEscrowAbi = [
   },
   {
     "type": "function",
-    "name": "escrowed",
-    "inputs": [
-      {
-        "name": "token",
-        "type": "address",
-        "internalType": "address"
-      }
-    ],
-    "outputs": [
-      {
-        "name": "",
-        "type": "uint256",
-        "internalType": "uint256"
-      }
-    ],
-    "stateMutability": "view"
-  },
-  {
-    "type": "function",
     "name": "isSettled",
     "inputs": [
       {
@@ -1150,6 +1131,17 @@ export const performanceEscrowAbi = [
       },
       {
         "name": "periodEndMs",
+        "type": "uint64",
+        "internalType": "uint64"
+      }
+    ]
+  },
+  {
+    "type": "error",
+    "name": "PerformanceEscrowUnknownTranche",
+    "inputs": [
+      {
+        "name": "periodStartMs",
         "type": "uint64",
         "internalType": "uint64"
       }

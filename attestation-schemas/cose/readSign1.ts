@@ -16,8 +16,8 @@ export type Sign1Layout = {
 }
 
 const sign1Tag = 18
-/** Depth of an unprotected map: the map itself, one array (x5chain) and what is in it. */
-const unprotectedDepth = 3
+/** Depth of an unprotected map: the map, a list of countersignatures, one of them, its headers. */
+const unprotectedDepth = 4
 
 /**
  * Finds the parts of one COSE_Sign1 at the cursor, tagged (18) or untagged, and passes it. Nothing

@@ -31,22 +31,38 @@ library OrderedTree {
         returns (bytes32 node)
     {
         if (index >= count) revert OrderedTreeIndexOutOfRange(index, count);
-        uint256 used = 0;
         uint256 last = count - 1;
-        node = leaf;
-        // `last` is the position of the level's last node; the root level has only position zero.
-        while (last != 0) {
-            if (index & 1 == 1) {
-                if (used == path.length) revert OrderedTreeProofTooShort(path.length);
-                node = hashPair(path[used++], node);
-            } else if (index != last) {
-                if (used == path.length) revert OrderedTreeProofTooShort(path.length);
-                node = hashPair(node, path[used++]);
+        uint256 used;
+        assembly ("memory-safe") {
+            let at := path.offset
+            node := leaf
+            // `last` is the position of the level's last node. Left of it every node has a sibling,
+            // which goes to the side that the position's lowest bit leaves free.
+            for {} xor(index, last) {} {
+                let side := shl(5, and(index, 1))
+                mstore(side, node)
+                mstore(xor(side, 0x20), calldataload(at))
+                node := keccak256(0x00, 0x40)
+                at := add(at, 0x20)
+                index := shr(1, index)
+                last := shr(1, last)
             }
-            index >>= 1;
-            last >>= 1;
+            // At the border it is always the last node: at an odd position it has a sibling to its
+            // left, at an even one it is promoted. The root level has position zero alone.
+            for {} last {} {
+                if and(last, 1) {
+                    mstore(0x00, calldataload(at))
+                    mstore(0x20, node)
+                    node := keccak256(0x00, 0x40)
+                    at := add(at, 0x20)
+                }
+                last := shr(1, last)
+            }
+            used := shr(5, sub(at, path.offset))
         }
-        if (used != path.length) revert OrderedTreeProofTooLong(path.length, used);
+        // A path that is too short has been read beyond its end; what came of it is not looked at.
+        if (used > path.length) revert OrderedTreeProofTooShort(path.length);
+        if (used < path.length) revert OrderedTreeProofTooLong(path.length, used);
     }
 
     /// @notice The root that several leaves and their multiproof lead to.

@@ -11,7 +11,6 @@ import {ReportTerms} from "./ReportTerms.sol";
 interface IPerformanceEscrow {
     /// @notice Where a tranche stands.
     enum TrancheState {
-        NONE,
         OPEN,
         SETTLED,
         REFUNDED
@@ -106,6 +105,8 @@ interface IPerformanceEscrow {
     error PerformanceEscrowUnknownPeriod(
         uint256 agreementId, uint64 periodStartMs, uint64 periodEndMs
     );
+    /// @notice The agreement has no tranche that starts then.
+    error PerformanceEscrowUnknownTranche(uint64 periodStartMs);
     /// @notice An earlier tranche is still open.
     error PerformanceEscrowOutOfOrder(uint256 agreementId, uint16 expected, uint16 actual);
     /// @notice The tranche was refunded.
@@ -144,8 +145,4 @@ interface IPerformanceEscrow {
     /// @notice The tranches of an agreement.
     /// @param agreementId The agreement.
     function tranches(uint256 agreementId) external view returns (TrancheView[] memory);
-
-    /// @notice Tokens that are owed to somebody.
-    /// @param token The token.
-    function escrowed(address token) external view returns (uint256);
 }

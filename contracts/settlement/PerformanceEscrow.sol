@@ -19,42 +19,46 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
     using SafeERC20 for IERC20;
     using PayoutCurveLib for PayoutCurve;
 
-    /// @dev Slots in the order in which a settlement reads them; the curve only on FAIL.
+    /// @dev The first two slots are what every settlement reads; the rest is for mismatches, penalties
+    /// and refunds.
     struct Agreement {
-        bytes32 termsHash;
+        Rules rules;
+        IERC20 token;
+        /// Tranches that are settled or refunded; kept only where there is an order to keep.
+        uint16 closedCount;
+        address payer;
+        ReportTerms report;
+        PayoutCurve penalty;
+        Period[] periods;
+    }
+
+    /// @dev One slot, read once.
+    struct Rules {
         address payee;
         uint40 graceSeconds;
         uint32 minCoveragePpm;
         uint8 weakestTier;
         bool isInOrder;
-        IERC20 token;
-        uint16 trancheCount;
-        /// Tranches that are settled or refunded.
-        uint16 closedCount;
-        address payer;
-        ReportTerms report;
-        PayoutCurve penalty;
-        uint64[] periodStarts;
     }
 
-    struct Tranche {
-        uint64 periodEndMs;
+    struct Period {
+        uint64 startMs;
+        uint64 endMs;
         uint112 amount;
-        uint16 ordinal;
-        TrancheState state;
-        /// {_UNSETTLED} until a report settles it: the slot is paid for when the agreement is made.
-        bytes32 leaf;
     }
 
-    bytes32 private constant _UNSETTLED = bytes32(uint256(1));
     uint256 private constant _MAX_TRANCHES = 128;
+    /// @dev An open tranche: this bit, its ordinal above 112 bits of amount.
+    uint256 private constant _OPEN = 1 << 128;
+    uint256 private constant _REFUNDED = 1 << 129;
+    uint256 private constant _FIRST_LEAF = 1 << 160;
 
     uint256 private _agreementCount;
     mapping(uint256 agreementId => Agreement) private _agreements;
-    mapping(uint256 agreementId => mapping(uint64 periodStartMs => Tranche)) private _tranches;
-
-    /// @inheritdoc IPerformanceEscrow
-    mapping(address token => uint256) public escrowed;
+    /// @dev Found by what its report must say, so that finding a tranche is the comparison. The word:
+    /// zero, there is none; below `1 << 160`, a state (see {_open}); otherwise the leaf that settled
+    /// it. No leaf is a state: a hash with 96 leading zero bits is not to be had.
+    mapping(uint256 agreementId => mapping(bytes32 key => uint256 word)) private _tranches;
 
     /// @param proofs Registry of anchored batches.
     constructor(IProofRegistry proofs) ReportConsumer(proofs) {}
@@ -64,19 +68,19 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         _checkTerms(terms);
         agreementId = ++_agreementCount;
         Agreement storage made = _agreements[agreementId];
-        made.termsHash = ReportTermsLib.hash(terms.report);
-        made.payee = terms.payee;
-        made.graceSeconds = terms.graceSeconds;
-        made.minCoveragePpm = terms.minCoveragePpm;
-        made.weakestTier = terms.weakestTier;
-        made.isInOrder = terms.isInOrder;
+        made.rules = Rules({
+            payee: terms.payee,
+            graceSeconds: terms.graceSeconds,
+            minCoveragePpm: terms.minCoveragePpm,
+            weakestTier: terms.weakestTier,
+            // One tranche is always in order.
+            isInOrder: terms.isInOrder && terms.tranches.length > 1
+        });
         made.token = terms.token;
-        made.trancheCount = SafeCast.toUint16(terms.tranches.length);
         made.payer = msg.sender;
         made.report = terms.report;
         made.penalty.store(terms.penalty);
-        uint256 total = _openTranches(agreementId, made, terms.tranches);
-        escrowed[address(terms.token)] += total;
+        uint256 total = _openTranches(agreementId, made, terms);
         emit EscrowCreated(agreementId, msg.sender, terms.payee, address(terms.token), total);
         ExactTransfer.pull(terms.token, msg.sender, total);
     }
@@ -84,20 +88,19 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
     /// @inheritdoc IPerformanceEscrow
     function refund(uint256 agreementId, uint64 periodStartMs) external nonReentrant {
         Agreement storage made = _existing(agreementId);
-        Tranche storage tranche = _tranches[agreementId][periodStartMs];
-        if (tranche.state != TrancheState.OPEN) {
-            revert PerformanceEscrowNotOpen(agreementId, periodStartMs);
-        }
-        uint256 deadlineMs = _deadlineMs(tranche.periodEndMs, made.graceSeconds);
+        Period memory period = _periodAt(made, periodStartMs);
+        bytes32 key = ReportTermsLib.key(made.report, period.startMs, period.endMs);
+        uint256 word = _tranches[agreementId][key];
+        if (!_isOpen(word)) revert PerformanceEscrowNotOpen(agreementId, periodStartMs);
+        uint256 deadlineMs = _deadlineMs(period.endMs, made.rules.graceSeconds);
         uint256 nowMs = block.timestamp * 1000;
         if (nowMs < deadlineMs) revert PerformanceEscrowDeadlineAhead(deadlineMs, nowMs);
-        _close(agreementId, made, tranche.ordinal);
-        tranche.state = TrancheState.REFUNDED;
-        uint256 amount = tranche.amount;
-        IERC20 token = made.token;
-        escrowed[address(token)] -= amount;
-        emit EscrowRefunded(agreementId, periodStartMs, made.payer, amount);
-        token.safeTransfer(made.payer, amount);
+        if (made.rules.isInOrder) _keepOrder(agreementId, made, word);
+        _tranches[agreementId][key] = _REFUNDED;
+        uint256 amount = period.amount;
+        address payer = made.payer;
+        emit EscrowRefunded(agreementId, periodStartMs, payer, amount);
+        made.token.safeTransfer(payer, amount);
     }
 
     /// @inheritdoc IPerformanceEscrow
@@ -113,27 +116,33 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         )
     {
         Agreement storage made = _existing(agreementId);
-        return (made.payer, made.payee, address(made.token), made.trancheCount, made.closedCount);
+        trancheCount = SafeCast.toUint16(made.periods.length);
+        for (uint256 i = 0; i < trancheCount; ++i) {
+            if (!_isOpen(_wordOf(agreementId, made, made.periods[i]))) ++closedCount;
+        }
+        return (made.payer, made.rules.payee, address(made.token), trancheCount, closedCount);
     }
 
     /// @inheritdoc IPerformanceEscrow
     function tranches(uint256 agreementId) external view returns (TrancheView[] memory views) {
         Agreement storage made = _existing(agreementId);
-        views = new TrancheView[](made.periodStarts.length);
+        views = new TrancheView[](made.periods.length);
         for (uint256 i = 0; i < views.length; ++i) {
-            uint64 start = made.periodStarts[i];
-            Tranche storage tranche = _tranches[agreementId][start];
-            bytes32 leaf = tranche.leaf == _UNSETTLED ? bytes32(0) : tranche.leaf;
-            views[i] = TrancheView(start, tranche.periodEndMs, tranche.amount, tranche.state, leaf);
+            Period memory period = made.periods[i];
+            uint256 word = _wordOf(agreementId, made, period);
+            bytes32 leaf = 0;
+            TrancheState state = _isOpen(word) ? TrancheState.OPEN : TrancheState.REFUNDED;
+            if (word >= _FIRST_LEAF) (state, leaf) = (TrancheState.SETTLED, bytes32(word));
+            views[i] = TrancheView(period.startMs, period.endMs, period.amount, state, leaf);
         }
     }
 
     /// @inheritdoc IReportConsumer
     function isSettled(uint256 agreementId, bytes32 leaf) external view returns (bool) {
-        uint64[] storage starts = _agreements[agreementId].periodStarts;
-        if (leaf == _UNSETTLED) return false;
-        for (uint256 i = 0; i < starts.length; ++i) {
-            if (_tranches[agreementId][starts[i]].leaf == leaf) return true;
+        if (uint256(leaf) < _FIRST_LEAF) return false;
+        Agreement storage made = _agreements[agreementId];
+        for (uint256 i = 0; i < made.periods.length; ++i) {
+            if (_wordOf(agreementId, made, made.periods[i]) == uint256(leaf)) return true;
         }
         return false;
     }
@@ -144,44 +153,32 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         override
     {
         Agreement storage made = _agreements[agreementId];
-        if (ReportTermsLib.hashOf(report, stream) != made.termsHash) {
-            ReportTermsLib.check(_existing(agreementId).report, report, stream);
-        }
+        bytes32 key = ReportTermsLib.keyOf(report, stream);
+        uint256 word = _tranches[agreementId][key];
+        if (!_isOpen(word)) _explain(agreementId, report, stream, leaf, word);
         // A payment follows from a fact; a right is somebody else's business.
         _checkRight(report, 0);
-        Tranche storage tranche = _tranches[agreementId][report.periodStartMs];
-        if (tranche.state == TrancheState.NONE || tranche.periodEndMs != report.periodEndMs) {
-            revert PerformanceEscrowUnknownPeriod(
-                agreementId, report.periodStartMs, report.periodEndMs
-            );
-        }
-        if (tranche.state == TrancheState.SETTLED) {
-            revert ReportConsumerAlreadySettled(agreementId, leaf);
-        }
-        if (tranche.state == TrancheState.REFUNDED) {
-            revert PerformanceEscrowRefunded(agreementId, report.periodStartMs);
-        }
-        _checkQuality(report, leaf, made.weakestTier, made.minCoveragePpm);
-        uint256 deadlineMs = _deadlineMs(report.periodEndMs, made.graceSeconds);
+        Rules memory rules = made.rules;
+        _checkQuality(report, leaf, rules.weakestTier, rules.minCoveragePpm);
+        uint256 deadlineMs = _deadlineMs(report.periodEndMs, rules.graceSeconds);
         if (block.timestamp * 1000 >= deadlineMs) {
             revert PerformanceEscrowDeadlinePassed(deadlineMs, block.timestamp * 1000);
         }
-        _close(agreementId, made, tranche.ordinal);
-        tranche.state = TrancheState.SETTLED;
-        tranche.leaf = leaf;
-        _pay(agreementId, made, report, leaf, tranche.amount);
+        if (rules.isInOrder) _keepOrder(agreementId, made, word);
+        _tranches[agreementId][key] = uint256(leaf);
+        // forge-lint: disable-next-line(unsafe-typecast) the amount is the low 112 bits
+        _pay(agreementId, made, rules.payee, report, leaf, uint112(word));
     }
 
     function _pay(
         uint256 agreementId,
         Agreement storage made,
+        address payee,
         Report calldata report,
         bytes32 leaf,
         uint256 amount
     ) private {
         IERC20 token = made.token;
-        address payee = made.payee;
-        escrowed[address(token)] -= amount;
         // Rounded down: what cannot be divided stays with the payee, who did the work.
         uint256 penalty = report.verdict == VERDICT_PASS
             ? 0
@@ -195,37 +192,76 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         if (amount != penalty) token.safeTransfer(payee, amount - penalty);
     }
 
-    function _close(uint256 agreementId, Agreement storage made, uint16 ordinal) private {
+    function _keepOrder(uint256 agreementId, Agreement storage made, uint256 word) private {
         uint16 closed = made.closedCount;
-        if (made.isInOrder && ordinal != closed) {
-            revert PerformanceEscrowOutOfOrder(agreementId, closed, ordinal);
-        }
+        // forge-lint: disable-next-line(unsafe-typecast) the ordinal is the 16 bits above the amount
+        uint16 ordinal = uint16(word >> 112);
+        if (ordinal != closed) revert PerformanceEscrowOutOfOrder(agreementId, closed, ordinal);
         made.closedCount = closed + 1;
     }
 
-    function _openTranches(
-        uint256 agreementId,
-        Agreement storage made,
-        TrancheTerms[] calldata wanted
-    ) private returns (uint256 total) {
+    function _openTranches(uint256 agreementId, Agreement storage made, Terms calldata terms)
+        private
+        returns (uint256 total)
+    {
         uint64 previousEndMs = 0;
-        for (uint256 i = 0; i < wanted.length; ++i) {
-            TrancheTerms calldata tranche = wanted[i];
+        for (uint256 i = 0; i < terms.tranches.length; ++i) {
+            TrancheTerms calldata tranche = terms.tranches[i];
             if (
                 tranche.amount == 0 || tranche.periodEndMs <= tranche.periodStartMs
                     || tranche.periodStartMs < previousEndMs
             ) revert PerformanceEscrowBadTranche(i);
             previousEndMs = tranche.periodEndMs;
             total += tranche.amount;
-            made.periodStarts.push(tranche.periodStartMs);
-            _tranches[agreementId][tranche.periodStartMs] = Tranche(
-                tranche.periodEndMs,
-                tranche.amount,
-                SafeCast.toUint16(i),
-                TrancheState.OPEN,
-                _UNSETTLED
+            made.periods.push(Period(tranche.periodStartMs, tranche.periodEndMs, tranche.amount));
+            bytes32 key =
+                ReportTermsLib.key(terms.report, tranche.periodStartMs, tranche.periodEndMs);
+            _tranches[agreementId][key] = _OPEN | i << 112 | tranche.amount;
+        }
+    }
+
+    /// @dev Reverts with why a report opens no tranche.
+    function _explain(
+        uint256 agreementId,
+        Report calldata report,
+        bytes32 stream,
+        bytes32 leaf,
+        uint256 word
+    ) private view {
+        if (word == 0) {
+            ReportTermsLib.check(_existing(agreementId).report, report, stream);
+            revert PerformanceEscrowUnknownPeriod(
+                agreementId, report.periodStartMs, report.periodEndMs
             );
         }
+        if (word == _REFUNDED) {
+            revert PerformanceEscrowRefunded(agreementId, report.periodStartMs);
+        }
+        revert ReportConsumerAlreadySettled(agreementId, leaf);
+    }
+
+    function _wordOf(uint256 agreementId, Agreement storage made, Period memory period)
+        private
+        view
+        returns (uint256)
+    {
+        return _tranches[agreementId][ReportTermsLib.key(made.report, period.startMs, period.endMs)];
+    }
+
+    function _isOpen(uint256 word) private pure returns (bool) {
+        return word >> 128 == 1;
+    }
+
+    function _periodAt(Agreement storage made, uint64 startMs)
+        private
+        view
+        returns (Period memory period)
+    {
+        for (uint256 i = 0; i < made.periods.length; ++i) {
+            period = made.periods[i];
+            if (period.startMs == startMs) return period;
+        }
+        revert PerformanceEscrowUnknownTranche(startMs);
     }
 
     function _checkTerms(Terms calldata terms) private view {

@@ -34,6 +34,33 @@ library ReportTermsLib {
         return keccak256(abi.encode(stream, report.subject, report.policyId, report.unit));
     }
 
+    /// @notice Terms and one period as one word.
+    function key(ReportTerms memory terms, uint64 periodStartMs, uint64 periodEndMs)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(
+            abi.encode(
+                terms.stream, terms.subject, terms.policyId, terms.unit, periodStartMs, periodEndMs
+            )
+        );
+    }
+
+    /// @notice The same word of what a report speaks about.
+    function keyOf(Report calldata report, bytes32 stream) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                stream,
+                report.subject,
+                report.policyId,
+                report.unit,
+                report.periodStartMs,
+                report.periodEndMs
+            )
+        );
+    }
+
     /// @notice Reverts with the first of the terms that a report does not meet.
     function check(ReportTerms memory terms, Report calldata report, bytes32 stream) internal pure {
         if (terms.stream != stream) revert ReportTermsStreamMismatch(terms.stream, stream);

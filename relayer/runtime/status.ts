@@ -145,8 +145,7 @@ function transactionStatus(transaction: LaneTransaction): TransactionStatus {
   }
 }
 
-function jobStatus(store: LaneStore, job: Job): JobStatus {
-  const transaction = job.nonce === undefined ? undefined : store.transactionAt(job.nonce)
+function jobStatus(job: Job, transaction: LaneTransaction | undefined): JobStatus {
   return {
     id: job.id,
     kind: job.task.kind,
@@ -157,6 +156,17 @@ function jobStatus(store: LaneStore, job: Job): JobStatus {
     ...(job.reason === undefined ? {} : { reason: job.reason }),
     ...(job.remedy === undefined ? {} : { remedy: job.remedy }),
     ...(transaction === undefined ? {} : { transaction: transactionStatus(transaction) }),
+  }
+}
+
+function remembered<Key, Value>(read: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>()
+  return (key) => {
+    const found = known.get(key)
+    if (found !== undefined || known.has(key)) return found as Value
+    const value = read(key)
+    known.set(key, value)
+    return value
   }
 }
 
@@ -176,12 +186,15 @@ export function laneStatus(
   for (const job of store.jobsIn('quarantined', statusLimit)) shown.set(job.id, job)
   const settlements: SettlementStatus[] = []
   const jobs: JobStatus[] = []
+  // Many jobs share a transaction and a commit: each is read once.
+  const transactionAt = remembered((nonce: number) => store.transactionAt(nonce))
+  const commitOf = remembered((id: string) => store.job(id))
   for (const job of shown.values()) {
-    const status = jobStatus(store, job)
+    const status = jobStatus(job, job.nonce === undefined ? undefined : transactionAt(job.nonce))
     jobs.push(status)
     const { task } = job
     if (task.kind !== 'settle') continue
-    const commit = store.job(`commit/${task.stream}/${task.sequence}`)
+    const commit = commitOf(`commit/${task.stream}/${task.sequence}`)
     settlements.push({
       ...status,
       chainId: chain.chainId,

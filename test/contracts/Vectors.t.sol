@@ -63,6 +63,12 @@ contract VectorsTest {
         vm.assertEq(
             vm.parseJsonBytes32(json, ".domainSeparator"), TypedData.DOMAIN_SEPARATOR, "domain"
         );
+        bytes32 typeHash = keccak256("EIP712Domain(string name,string version)");
+        vm.assertEq(
+            keccak256(abi.encode(typeHash, keccak256("Plumbline"), keccak256("1"))),
+            TypedData.DOMAIN_SEPARATOR,
+            "domain by its definition"
+        );
         uint256 count = 0;
         for (; _has(count); ++count) {
             Report memory report = _report(count);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
@@ -68,6 +68,20 @@ describe('a COSE_Sign1 of cose-wg/Examples', () => {
     expect(toHex(sigStructure({ protectedBytes, payload, externalAad }))).toBe(
       '0x846a5369676e61747572653143a101264c11aa22bb33cc44dd5500669954546869732069732074686520636f6e74656e742e',
     )
+  })
+
+  it('verifies when it is a CWT: RFC 8392 appendix A.3', () => {
+    const key = importDeviceKey(
+      'ES256',
+      fromHex(
+        '143329cce7868e416927599cf65a34f3ce2ffda55a7eca69ed8919a394d42f0f60f7f1a780d8a783bfb7a2dd6b2796e8128dbbcef9d3d168db9529971a36e7b9',
+        'key',
+      ),
+    )
+    const token =
+      'D28443A10126A05850A70175636F61703A2F2F61732E6578616D706C652E636F6D02656572696B77037818636F61703A2F2F6C696768742E6578616D706C652E636F6D041A5612AEB0051A5610D9F0061A5610D9F007420B7158405427C1FF28D23FBAD1F29C4C7C6A555E601D6FA29F9179BC3D7438BACACA5ACD08C8D4D4F96131680C429A01F85951ECEE743A52B9B63632C57209120E1C9E30'
+    expect(outcome(token, key)).toEqual(['accepted', 'accepted'])
+    expect(outcome(token, key11)).toEqual(['signature', 'signature'])
   })
 
   it('gives an empty protected map the place of no bytes', () => {
@@ -183,6 +197,10 @@ const published = [
   ['ecdsa-examples/ecdsa-sig-01', 'accepted', 'as published'],
   ['eddsa-examples/eddsa-sig-01', 'accepted', 'as published'],
   ['RFC8152/Appendix_C_2_1', 'accepted', 'as published'],
+  ['CWT/A_3', 'accepted', 'as published'],
+  ['countersign/signed1-01', 'accepted', 'as published'],
+  ['countersign/signed1-02', 'accepted', 'as published'],
+  ['countersign1/signed1-01', 'accepted', 'as published'],
 ] as const
 
 /** Examples under curves that no device key here can have. */
@@ -193,11 +211,12 @@ const otherCurves = [
   ['eddsa-examples/eddsa-sig-02', 'Ed448'],
 ] as const
 
-/** The public half of an example's key; the EdDSA ones are written in hex. */
+/** The public half of an example's key; some are written in hex. */
 function publishedKey(jwk: Record<string, string>): DeviceKey {
-  const { kty, crv, x, y, x_hex: hex } = jwk
-  return hex === undefined
-    ? deviceKeyFromJwk({ kty, crv, x, y })
+  const { kty, crv, x, y, x_hex: hex, y_hex: yHex = '' } = jwk
+  if (hex === undefined) return deviceKeyFromJwk({ kty, crv, x, y })
+  return kty === 'EC'
+    ? importDeviceKey('ES256', fromHex(hex + yHex, 'key'))
     : importDeviceKey('Ed25519', fromHex(hex, 'x_hex'))
 }
 
@@ -237,6 +256,38 @@ describeShared('the COSE_Sign1 examples of the COSE working group', 'vectors/cos
     // -8 names no curve, so Ed448 is found out by its signature: 114 bytes, not 64.
     const rule = name === 'eddsa-examples/eddsa-sig-02' ? 'other-algorithm' : 'algorithm-unknown'
     expect(outcome(read(name).output.cbor, key11)).toEqual([rule, rule])
+  })
+
+  it('of any other COSE structure are refused as what they are not', () => {
+    const known = new Set<string>([...published, ...otherCurves].map(([name]) => name))
+    const counts: Record<string, number> = {}
+    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+      const name = file.replaceAll('\\', '/').replace(/\.json$/, '')
+      if (!file.endsWith('.json') || known.has(name)) continue
+      const bytes = fromHex(read(name).output.cbor, name)
+      const asSign1 = outcomeOf(() => {
+        verifySign1(decodeSign1(bytes), { key: key11, verifier: portableSignatures })
+      })
+      const asPack = outcomeOf(() => decodePack(bytes))
+      const line = `${name.split('/')[0]}: ${asSign1}, as a pack ${asPack}`
+      counts[line] = (counts[line] ?? 0) + 1
+    }
+    expect(counts).toMatchInlineSnapshot(`
+      {
+        "CWT: wrong-tag, as a pack wrong-tag": 4,
+        "RFC8152: wrong-tag, as a pack wrong-tag": 4,
+        "countersign1: wrong-tag, as a pack wrong-tag": 7,
+        "countersign: wrong-tag, as a pack wrong-tag": 12,
+        "ecdsa-examples: wrong-tag, as a pack wrong-tag": 4,
+        "eddsa-examples: wrong-tag, as a pack wrong-tag": 2,
+        "hmac-examples: wrong-tag, as a pack wrong-tag": 10,
+        "mac0-tests: algorithm-unprotected, as a pack unprotected-header": 1,
+        "mac0-tests: wrong-tag, as a pack wrong-tag": 9,
+        "sign-tests: unexpected-type, as a pack unexpected-type": 1,
+        "sign-tests: wrong-tag, as a pack wrong-tag": 9,
+        "x509-examples: wrong-tag, as a pack wrong-tag": 5,
+      }
+    `)
   })
 
   it.each([...published, ...otherCurves].map(([name]) => name))(

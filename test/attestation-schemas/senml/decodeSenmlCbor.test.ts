@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -510,9 +510,11 @@ describeShared('the SenML examples of RFC 8428', 'vectors/senml', (folder) => {
   })
 
   it('ex13, which has no published resolution, resolves to tenths of a second', () => {
-    expect(rowsOf(decodeSenmlJson(utf8(read('ex13.json')))).map(({ timeMs }) => timeMs)).toEqual([
-      1_320_078_429_000, 1_320_078_429_000, 1_320_078_429_100, 1_320_078_429_100,
-    ])
+    for (const form of ['ex13.json', 'ex13.gen.json']) {
+      expect(rowsOf(decodeSenmlJson(utf8(read(form)))).map(({ timeMs }) => timeMs)).toEqual([
+        1_320_078_429_000, 1_320_078_429_000, 1_320_078_429_100, 1_320_078_429_100,
+      ])
+    }
   })
 
   it.each([
@@ -521,6 +523,13 @@ describeShared('the SenML examples of RFC 8428', 'vectors/senml', (folder) => {
     ['ex7', 'relative-time'],
     ['ex9', 'relative-time'],
   ])('%s is refused on purpose, by rule %s', (example, rule) => {
-    expect(ruleOf(() => decodeSenmlJson(utf8(read(`${example}.json`))))).toBe(rule)
+    for (const form of [`${example}.json`, `${example}.gen.json`]) {
+      expect(ruleOf(() => decodeSenmlJson(utf8(read(form))))).toBe(rule)
+    }
+  })
+
+  it('are thirteen, and all of them are looked at above', () => {
+    const examples = readdirSync(folder).filter((file) => /^ex\d+\.json$/.test(file))
+    expect(examples).toHaveLength(13)
   })
 })

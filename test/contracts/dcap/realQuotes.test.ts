@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeShared } from '#test/shared.ts'
-import type { QuotePolicyDocument } from '#verifier/appraisal/policy.ts'
 import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { QuoteRefusedError } from '#verifier/appraisal/errors.ts'
 import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
@@ -12,10 +11,11 @@ import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
 import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
 import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { verifyQuoteWithCollateral } from '#verifier/quote/verifyQuote.ts'
+import { anythingGenuine } from './anythingGenuine.ts'
 import { type Bench, startBench } from './bench.ts'
 import { advisoryTag } from './advisoryTag.ts'
 
-const policy = createQuotePolicy(anythingGenuine())
+const policy = createQuotePolicy(anythingGenuine)
 
 /** The TypeScript verifier's answer, in the words of the contracts. */
 function answerOffChain(quote: Uint8Array, collateral: Collateral, now: number) {
@@ -105,30 +105,3 @@ describeShared('real Intel quotes under the real root', 'vectors/tdx', (folder) 
     expect(rules.filter((rule) => rule === 'accepted').length).toBeGreaterThanOrEqual(8)
   })
 })
-
-/** Everything that is a matter of taste is allowed, so that only genuineness and TCB decide. */
-function anythingGenuine(): QuotePolicyDocument {
-  return {
-    id: 'anything genuine',
-    tees: ['TDX'],
-    tcb: {
-      acceptedStatuses: {
-        UpToDate: { graceDays: null },
-        SWHardeningNeeded: { graceDays: null },
-        ConfigurationNeeded: { graceDays: null },
-        ConfigurationAndSWHardeningNeeded: { graceDays: null },
-        OutOfDate: { graceDays: null },
-        OutOfDateConfigurationNeeded: { graceDays: null },
-      },
-      minimumEvaluationDataNumber: 0,
-      minimumQeEvaluationDataNumber: 0,
-      deniedAdvisories: [],
-      maximumCollateralAgeDays: null,
-    },
-    platforms: { allowed: 'any', denied: [] },
-    allowedTdAttributes: ['LASS', 'MIGRATABLE', 'PKS', 'KL', 'TPA', 'PERFMON'],
-    allowedServiceTds: [],
-    images: 'any',
-    enclaves: [],
-  }
-}

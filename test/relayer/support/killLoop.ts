@@ -59,6 +59,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
     () => statusOf(relayer.url),
     ({ lanes }) => lanes.every(({ counts }) => counts.final === expected),
     options.timeoutMs,
+    250,
   )
   await relayer.stop()
   const { chains } = rehearsal

@@ -141,6 +141,7 @@ export async function until<Value>(
   ask: () => Promise<Value>,
   holds: (value: Value) => boolean,
   timeoutMs = 30_000,
+  pauseMs = 50,
 ): Promise<Value> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
@@ -155,7 +156,7 @@ export async function until<Value>(
       )
     }
     await new Promise((resolve) => {
-      setTimeout(resolve, 50)
+      setTimeout(resolve, pauseMs)
     })
   }
 }
