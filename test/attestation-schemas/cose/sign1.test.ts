@@ -128,7 +128,7 @@ describe('decodeSign1', () => {
     ['critical-malformed', { protectedMap: fromHex('a20126028140', 'header') }],
     ['critical-unknown', { protectedMap: fromHex('a30126028118631863f5', 'header') }],
     ['critical-unknown', { protectedMap: fromHex('a20126028104', 'header') }],
-    ['too-deep', { unprotectedMap: fromHex('a1182181818100', 'header') }],
+    ['too-deep', { unprotectedMap: fromHex('a118218181818100', 'header') }],
   ] as const)('refuses by rule %s: %j', (rule, options) => {
     expect(decode(options)).toBe(rule)
   })
