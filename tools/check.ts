@@ -99,7 +99,7 @@ const steps: readonly Step[] = [
   single('generated-contracts', 'node', ['tools/generate.ts', '--check']),
   forgeTests,
   single('gas', 'node', ['tools/gas.ts', '--check']),
-  vitestStep('typescript', ['--project', 'unit', '--project', 'workerd']),
+  vitestStep('typescript', ['--project', 'unit']),
   vitestStep('end-to-end', ['--project', 'end-to-end']),
   single('bench', 'node', ['tools/bench.ts', '--short']),
 ]

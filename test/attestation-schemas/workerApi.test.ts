@@ -32,17 +32,15 @@ describe('messages between worker and reader', () => {
       Problem: must be 32 bytes of hex
       Remedy: Compare the message with the published JSON Schema of its format.]
     `)
-    expect(() =>
-      readMessage(batchSchema, { ...item?.batch, surprise: 1 }, 'batch'),
-    ).toThrowErrorMatchingInlineSnapshot(`
+    expect(() => readMessage(batchSchema, { ...item?.batch, surprise: 1 }, 'batch'))
+      .toThrowErrorMatchingInlineSnapshot(`
       [InvalidMessageError: The batch is not well formed.
       Field: batch
       Problem: Unrecognized key: "surprise"
       Remedy: Compare the message with the published JSON Schema of its format.]
     `)
-    expect(() =>
-      readMessage(batchSchema, { ...item?.batch, sequence: '01' }, 'batch'),
-    ).toThrowErrorMatchingInlineSnapshot(`
+    expect(() => readMessage(batchSchema, { ...item?.batch, sequence: '01' }, 'batch'))
+      .toThrowErrorMatchingInlineSnapshot(`
       [InvalidMessageError: The batch is not well formed.
       Field: batch.sequence
       Problem: must be an unsigned decimal integer as text
@@ -52,9 +50,8 @@ describe('messages between worker and reader', () => {
 
   it('refuse a statement of another version', () => {
     const [item] = statements.cases
-    expect(() =>
-      readMessage(statementSchema, { ...item?.statement, version: 2 }, 'statement'),
-    ).toThrowErrorMatchingInlineSnapshot(`
+    expect(() => readMessage(statementSchema, { ...item?.statement, version: 2 }, 'statement'))
+      .toThrowErrorMatchingInlineSnapshot(`
       [InvalidMessageError: The statement is not well formed.
       Field: statement.version
       Problem: Invalid input: expected 1
@@ -83,9 +80,8 @@ describe('signatures', () => {
     const s = BigInt(toHex(bytes.subarray(32, 64)))
     const twin = (secp256k1.CURVE.n - s).toString(16).padStart(64, '0')
     const flipped = bytes[64] === 27 ? '1c' : '1b'
-    expect(() =>
-      recoverSigner(digest, `0x${signature.slice(2, 66)}${twin}${flipped}`),
-    ).toThrowErrorMatchingInlineSnapshot(`
+    expect(() => recoverSigner(digest, `0x${signature.slice(2, 66)}${twin}${flipped}`))
+      .toThrowErrorMatchingInlineSnapshot(`
       [InvalidSignatureError: The signature leads to no signer.
       Field: signature]
     `)
