@@ -65,7 +65,7 @@ function createRandom(seed: number): Random {
 
 /** One to three small changes: a bit, a byte, a byte more, a byte less, two bytes exchanged. */
 function mutate(bytes: Uint8Array, random: Random, from = 0): Uint8Array {
-  let changed = bytes.slice()
+  let changed: Uint8Array = bytes.slice()
   for (let count = 1 + random(3); count > 0; count -= 1) {
     const at = from + random(Math.max(changed.length - from, 1))
     switch (random(6)) {
@@ -79,7 +79,11 @@ function mutate(bytes: Uint8Array, random: Random, from = 0): Uint8Array {
         changed[at] = [0x00, 0x01, 0x7f, 0x80, 0xff, 0x30][random(6)] ?? 0
         break
       case 3:
-        changed = concatBytes(changed.subarray(0, at), Uint8Array.of(random(256)), changed.subarray(at))
+        changed = concatBytes(
+          changed.subarray(0, at),
+          Uint8Array.of(random(256)),
+          changed.subarray(at),
+        )
         break
       case 4:
         changed = concatBytes(changed.subarray(0, at), changed.subarray(at + 1))
@@ -131,7 +135,25 @@ const mintLeaf = () =>
 /** A place in a document where a number, a digit, a quote or a brace stands. */
 function mutateText(text: string, random: Random): string {
   const at = random(text.length)
-  const scraps = ['', '0', '9', '"', '{', '}', '[', ']', ',', ':', ' ', 'a', 'F', '-', 'é', '\\', '\n']
+  const scraps = [
+    '',
+    '0',
+    '9',
+    '"',
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    ' ',
+    'a',
+    'F',
+    '-',
+    'é',
+    '\\',
+    '\n',
+  ]
   const scrap = scraps[random(scraps.length)] ?? ''
   return random(2) === 0
     ? text.slice(0, at) + scrap + text.slice(at + 1)
@@ -144,8 +166,30 @@ function mutateValue(text: string, random: Random): string {
   const value = values[random(values.length)]
   if (value?.index === undefined || value[1] === undefined) return text
   const start = value.index + 1
-  const numbers = ['0', '1', '3', '17', '255', '256', '65535', '65536', '01', '-1', '1.0', '1e1', 'null']
-  const texts = ['""', '"0"', '"TDX"', '"UpToDate"', '"Revoked"', '"2026-02-30T00:00:00Z"', '"FFFF"']
+  const numbers = [
+    '0',
+    '1',
+    '3',
+    '17',
+    '255',
+    '256',
+    '65535',
+    '65536',
+    '01',
+    '-1',
+    '1.0',
+    '1e1',
+    'null',
+  ]
+  const texts = [
+    '""',
+    '"0"',
+    '"TDX"',
+    '"UpToDate"',
+    '"Revoked"',
+    '"2026-02-30T00:00:00Z"',
+    '"FFFF"',
+  ]
   const choices = value[1].startsWith('"') ? texts : numbers
   const next = choices[random(choices.length)] ?? ''
   return text.slice(0, start) + next + text.slice(start + value[1].length)
@@ -233,7 +277,16 @@ const mutations: Readonly<Record<string, Mutation>> = {
   'QE identity, other values': (subject, random) =>
     withQeIdentity(subject, mutateValue(subject.collateral.qe_identity, random)),
   clock: (subject, random) => {
-    const instants = [-86_400 * 400, -7200, -3601, -3600, 0, 86_400 * 29, 86_400 * 31, 86_400 * 9000]
+    const instants = [
+      -86_400 * 400,
+      -7200,
+      -3601,
+      -3600,
+      0,
+      86_400 * 29,
+      86_400 * 31,
+      86_400 * 9000,
+    ]
     const drift = (instants[random(instants.length)] ?? 0) + random(3) - 1
     return { ...subject, now: subject.now + drift }
   },
@@ -243,7 +296,9 @@ export const mutationKinds = Object.keys(mutations)
 
 /** Rules of the relying party's own policy, less the one that the contracts hold for everybody. */
 const isPolicy = (rule: string) =>
-  rule in refusalRules && rule !== 'ServiceTdNotAllowed' && refusalRules[rule as RefusalCode].id >= 300
+  rule in refusalRules &&
+  rule !== 'ServiceTdNotAllowed' &&
+  refusalRules[rule as RefusalCode].id >= 300
 
 function answerOffChain({ quote, collateral, now: instant }: Case): string {
   try {
@@ -302,7 +357,9 @@ const packed: readonly string[] = [
 ]
 
 function isSameOfQuote(offChain: string, onChain: string): boolean {
-  return packed.includes(offChain) && (packed.includes(onChain) || onChain !== 'QuoteSignatureInvalid')
+  return (
+    packed.includes(offChain) && (packed.includes(onChain) || onChain !== 'QuoteSignatureInvalid')
+  )
 }
 
 /** Runs so many rounds of every kind from a seed. */

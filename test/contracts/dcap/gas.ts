@@ -29,7 +29,7 @@ import { dcapQuoteVerifierArtifact } from '#contracts/artifacts/DcapQuoteVerifie
 import { enclaveRegistryArtifact } from '#contracts/artifacts/EnclaveRegistry.ts'
 import { packPlatformFacts } from '#contracts/attestation/dcap/platformFacts.ts'
 import { missingUploads } from '#contracts/deploy/collateral.ts'
-import { createPlatform } from '#localnet/tdx/platform.ts'
+import { type Platform, createPlatform } from '#localnet/tdx/platform.ts'
 import { sharedPath } from '#test/shared.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
@@ -114,8 +114,8 @@ async function uploadAll(chain: Chain, store: Address, collateral: Collateral, p
   }
 }
 
-const call = (functionName: string, args: readonly unknown[]): Hex =>
-  encodeFunctionData({ abi: dcapQuoteVerifierArtifact.abi as Abi, functionName, args })
+const call = (functionName: 'rememberPlatform' | 'verifyQuote', args: readonly [Hex]): Hex =>
+  encodeFunctionData({ abi: dcapQuoteVerifierArtifact.abi, functionName, args })
 
 /** Intel's own documents and a real quote, in August 2026: evaluation 19, then 20, then 20 again. */
 async function measureIntel(chain: Chain, folder: string): Promise<void> {
@@ -176,7 +176,7 @@ async function measureRegistration(chain: Chain): Promise<void> {
       0n,
       [imageId],
     ])
-    const mint = await quoter(chain, registry, platform.mintQuote)
+    const mint = await quoter(chain, registry, platform)
     const first = await mint(packQuoteEvidence)
     await chain.send(`${name}: first`, { to: registry, data: first })
     const again = await mint(packQuoteEvidence)
@@ -210,11 +210,7 @@ async function imageOf(chain: Chain, verifier: Address, quote: Uint8Array): Prom
 }
 
 /** Registration calls for one enclave key, each with a quote over the newest block. */
-async function quoter(
-  chain: Chain,
-  registry: Address,
-  mintQuote: ReturnType<typeof createPlatform>['mintQuote'],
-) {
+async function quoter(chain: Chain, registry: Address, platform: Platform) {
   const statement: Statement = {
     version: statementVersion,
     signer: enclave.address,
@@ -227,7 +223,7 @@ async function quoter(
   const possession = await enclave.sign({ hash: possessionDigest(statement) })
   return async (pack: (quote: Uint8Array) => Hex): Promise<Hex> => {
     const { number, hash } = await chain.client.getBlock()
-    const quote = mintQuote({
+    const quote = platform.mintQuote({
       reportData: fromHex(statementReportData(statement, hash), 'reportData', 64),
     })
     return encodeFunctionData({
