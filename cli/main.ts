@@ -1,12 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { BaseError } from '#schemas/errors.ts'
-import { registerAgent } from './agent.ts'
-import { registerEvaluate } from './evaluate.ts'
-import { registerPack } from './pack.ts'
-import { registerPolicy } from './policy.ts'
-import { registerQuote } from './quote.ts'
-import { registerRelay } from './relay.ts'
-import { registerVerify } from './verify.ts'
+import { registerCommands } from './commands.ts'
 
 /** Exit code of every command that could not do what it was asked, whatever the reason. */
 const errorExitCode = 3
@@ -16,15 +10,8 @@ const program = new Command('plumbline')
   .showHelpAfterError('(add --help for the options)')
   .exitOverride()
 
-registerVerify(program)
-registerQuote(program)
-registerPolicy(program)
-registerPack(program)
-registerEvaluate(program)
-registerRelay(program)
-registerAgent(program)
-
 try {
+  await registerCommands(program, process.argv.slice(2))
   await program.parseAsync(process.argv)
 } catch (error) {
   if (error instanceof CommanderError) {

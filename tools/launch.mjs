@@ -11,7 +11,12 @@ export function launch(file, args) {
   const path = [join(root, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter)
   const child = spawn(findNode(), ['--disable-warning=ExperimentalWarning', file, ...args], {
     stdio: 'inherit',
-    env: { ...process.env, PATH: path },
+    env: {
+      // Compiled and stripped code of the last run; Node checks it against the sources itself.
+      NODE_COMPILE_CACHE: join(root, '.cache', 'node-compile'),
+      ...process.env,
+      PATH: path,
+    },
   })
   // A terminal sends Ctrl-C to the whole group, so the child has it already; a supervisor's
   // SIGTERM reaches this process alone and has to be handed on.

@@ -1,0 +1,59 @@
+import type { Command } from 'commander'
+
+type CommandEntry = {
+  /** What the list of commands says; the command's own help says the same. */
+  readonly description: string
+  /** Loads the command, and so whatever it stands on. */
+  readonly load: () => Promise<(program: Command) => void>
+}
+
+/** Every command of `plumbline`, in the order in which the help lists them. */
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  verify: {
+    description: 'examine a proof bundle offline, from the root certificate to the readings',
+    load: async () => (await import('./verify.ts')).registerVerify,
+  },
+  quote: {
+    description: 'verify or inspect a TDX or SGX quote',
+    load: async () => (await import('./quote.ts')).registerQuote,
+  },
+  policy: {
+    description: 'check a policy or start a new one',
+    load: async () => (await import('./policy.ts')).registerPolicy,
+  },
+  pack: {
+    description: 'look into signed packs, or sign one',
+    load: async () => (await import('./pack.ts')).registerPack,
+  },
+  evaluate: {
+    description: 'judge recorded readings by a policy',
+    load: async () => (await import('./evaluate.ts')).registerEvaluate,
+  },
+  relay: {
+    description: 'see and steer a relayer',
+    load: async () => (await import('./relay.ts')).registerRelay,
+  },
+  agent: {
+    description: 'Run a dstack guest agent on this machine, with a TDX platform of its own',
+    load: async () => (await import('./agent.ts')).registerAgent,
+  },
+}
+
+/**
+ * Adds all commands to the program, and loads the one that the arguments name: nobody who asks for
+ * a list waits for a relayer.
+ *
+ * @param args - Arguments behind the program's name.
+ */
+export async function registerCommands(program: Command, args: readonly string[]): Promise<void> {
+  const words = args.filter((word) => !word.startsWith('-'))
+  const wanted = words[0] === 'help' ? words[1] : words[0]
+  for (const [name, { description, load }] of Object.entries(commands)) {
+    if (name === wanted) {
+      const register = await load()
+      register(program)
+    } else {
+      program.command(name).description(description)
+    }
+  }
+}
