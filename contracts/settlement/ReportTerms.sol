@@ -30,8 +30,17 @@ library ReportTermsLib {
     }
 
     /// @notice The same word of what a report speaks about.
-    function hashOf(Report calldata report, bytes32 stream) internal pure returns (bytes32) {
-        return keccak256(abi.encode(stream, report.subject, report.policyId, report.unit));
+    /// @dev Copies the words as they stand in calldata, as {TypedData} does: the report's leaf was made
+    /// of the same words, so dirty padding has failed before this.
+    function hashOf(Report calldata report, bytes32 stream) internal pure returns (bytes32 word) {
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            mstore(pointer, stream)
+            // subject and policyId are words 1 and 2, unit is word 7.
+            calldatacopy(add(pointer, 0x20), add(report, 0x20), 0x40)
+            calldatacopy(add(pointer, 0x60), add(report, 0xe0), 0x20)
+            word := keccak256(pointer, 0x80)
+        }
     }
 
     /// @notice Terms and one period as one word.
@@ -42,23 +51,22 @@ library ReportTermsLib {
     {
         return keccak256(
             abi.encode(
-                terms.stream, terms.subject, terms.policyId, terms.unit, periodStartMs, periodEndMs
+                terms.stream, terms.subject, terms.policyId, periodStartMs, periodEndMs, terms.unit
             )
         );
     }
 
     /// @notice The same word of what a report speaks about.
-    function keyOf(Report calldata report, bytes32 stream) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                stream,
-                report.subject,
-                report.policyId,
-                report.unit,
-                report.periodStartMs,
-                report.periodEndMs
-            )
-        );
+    /// @dev See {hashOf}.
+    function keyOf(Report calldata report, bytes32 stream) internal pure returns (bytes32 word) {
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            mstore(pointer, stream)
+            // subject, policyId, periodStartMs and periodEndMs are words 1 to 4, unit is word 7.
+            calldatacopy(add(pointer, 0x20), add(report, 0x20), 0x80)
+            calldatacopy(add(pointer, 0xa0), add(report, 0xe0), 0x20)
+            word := keccak256(pointer, 0xc0)
+        }
     }
 
     /// @notice Reverts with the first of the terms that a report does not meet.
