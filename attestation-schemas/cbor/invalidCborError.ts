@@ -15,7 +15,8 @@ export type CborRule =
   | 'invalid-simple'
   | 'unexpected-type'
 
-const explanations: Record<CborRule, string> = {
+/** What each rule refuses. */
+export const cborRules: Readonly<Record<CborRule, string>> = {
   truncated: 'the bytes end inside a data item',
   'trailing-bytes': 'bytes follow the data item',
   'indefinite-length': 'an indefinite length is used',
@@ -35,7 +36,7 @@ export class InvalidCborError extends FormatRefusedError<CborRule> {
   override readonly name = 'InvalidCborError'
 
   constructor(rule: CborRule, offset: number, expected?: string) {
-    super(`The bytes are refused as CBOR: ${explanations[rule]}.`, {
+    super(`The bytes are refused as CBOR: ${cborRules[rule]}.`, {
       rule,
       offset,
       ...(expected === undefined ? {} : { metaMessages: [`Expected: ${expected}`] }),

@@ -23,7 +23,8 @@ export type SenmlRule =
   | 'sum-without-unit'
   | 'version'
 
-const explanations: Record<SenmlRule, readonly [what: string, remedy: string]> = {
+/** What each rule refuses, and what to do about it. */
+export const senmlRules: Readonly<Record<SenmlRule, readonly [what: string, remedy: string]>> = {
   'not-a-pack': ['it is not an array of records', 'Send a SenML pack (RFC 8428 §4).'],
   'empty-pack': ['it holds no reading', 'Send at least one record with a value.'],
   'too-many-records': ['it holds too many records', 'Split it: 1 000 records at most.'],
@@ -80,7 +81,7 @@ export class InvalidSenmlError extends FormatRefusedError<SenmlRule> {
     rule: SenmlRule,
     where: { offset?: number; record?: number; field?: string; actual?: string } = {},
   ) {
-    const [what, remedy] = explanations[rule]
+    const [what, remedy] = senmlRules[rule]
     super(`The SenML pack is refused: ${what}.`, {
       rule,
       remedy,

@@ -410,7 +410,7 @@ describe('encodePack', () => {
     encodePack({ ...content, records: sent, claims: { ...claims, ...change }, sign: signer.sign })
   const [record = { name: 'a', unit: 'W', timeMs: 0, valueMicro: 0 }] = records
 
-  it('needs 14 bytes a reading for an hour of minutes, signature and claims included', () => {
+  it('needs less than 17 bytes a reading for an hour of minutes, signature and claims included', () => {
     const hour = Array.from({ length: 60 }, (_, minute) => ({
       name: 'cold:temp',
       unit: 'Cel',
