@@ -36,6 +36,11 @@ const deviceEvidenceSchema = z.strictObject({
   certificates: z.array(hexSchema()).max(8).optional(),
   /** The packs as they came: a CBOR sequence (RFC 8742) of COSE_Sign1. */
   packs: hexSchema(),
+  /**
+   * When the worker took each pack, in their order, Unix milliseconds: its host's clock. Judged only
+   * by policies that bound a device's clock, and proved by nothing but the report that comes out.
+   */
+  receivedMs: z.array(z.int().min(0)).max(10_000).optional(),
 })
 
 /**

@@ -117,10 +117,13 @@ export const attestationSchema = z.strictObject({
   quote: hexSchema(),
   blockNumber: unsignedSchema,
   blockHash: hexSchema(32),
-  /** dstack event log, app-compose text and collateral, when the guest agent gave them. */
+  /** dstack event log and app-compose text, when the guest agent gave them. */
   eventLog: z.string().optional(),
   appCompose: z.string().optional(),
+  /** Of the quote's platform, when a certification service is configured. */
   collateral: z.unknown().optional(),
+  /** When the collateral was fetched, Unix seconds: the instant that it is good for. */
+  collateralAtSeconds: z.int().min(1_700_000_000).max(9_999_999_999).optional(),
 })
 
 export type ProvenReport = z.output<typeof provenReportSchema> & { readonly report: Report }

@@ -1,7 +1,9 @@
-import type { z } from 'zod'
+import canonicalize from 'canonicalize'
+import { z } from 'zod'
 import { type Hex, concatBytes } from './bytes.ts'
 import { BaseError } from './errors.ts'
 import { packSequenceMediaType } from './pack/packProfile.ts'
+import { splitPackSequence } from './pack/packSequence.ts'
 import {
   type Countersignature,
   type DeviceList,
@@ -205,6 +207,23 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
           (of.subject === undefined ? '' : `&subject=${of.subject}`) +
           (of.policyId === undefined ? '' : `&policy=${of.policyId}`),
       ),
+    /**
+     * The newest report on a subject with everything that proves it, as the text of one file. What it
+     * says is for `verifyBundle` to judge.
+     */
+    async bundleText(
+      subject: Hex,
+      of: { policyId?: Hex; sequence?: bigint; withPacks?: boolean } = {},
+    ): Promise<string> {
+      const value = await ask(
+        z.record(z.string(), z.unknown()),
+        'bundle',
+        `/v1/bundles/${subject}?packs=${of.withPacks === true ? 1 : 0}` +
+          (of.policyId === undefined ? '' : `&policy=${of.policyId}`) +
+          (of.sequence === undefined ? '' : `&batch=${of.sequence}`),
+      )
+      return canonicalize(value) ?? ''
+    },
     policies: (): Promise<z.output<typeof policyListSchema>> =>
       ask(policyListSchema, 'policies', '/v1/policies'),
     devices: (after?: Hex): Promise<DeviceList> =>
@@ -216,6 +235,24 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
     equivocations: (after = 0): Promise<EquivocationList> =>
       ask(equivocationListSchema, 'equivocations', `/v1/equivocations?after=${after}`),
     health: (): Promise<Health> => ask(healthSchema, 'health', '/healthz'),
+
+    /** A device's packs behind a sequence number, where the worker publishes readings. */
+    async packs(device: Hex, after = 0n, limit = 500): Promise<readonly Uint8Array[]> {
+      const path = `/v1/devices/${device}/packs?after=${after}&limit=${limit}`
+      const response = await call(path, undefined, packSequenceMediaType)
+      if (response.status >= 400 || response.body === null) {
+        const problem = problemSchema.safeParse(JSON.parse(await response.text()))
+        if (problem.success) {
+          throw new WorkerRefusedError(response.status, problem.data.error, undefined)
+        }
+        throw new WorkerUnreachableError('What answered is not a worker.', {
+          metaMessages: [`Status: ${response.status}`],
+        })
+      }
+      const chunks: Uint8Array[] = []
+      for await (const chunk of response.body) chunks.push(chunk)
+      return splitPackSequence(concatBytes(...chunks))
+    },
 
     /**
      * Batches as they are signed, from the one after `after`, without gaps, until the connection

@@ -135,6 +135,10 @@ export const configSchema = z.strictObject({
   dataFolder: z.string().min(1),
   /** Where dstack's guest agent listens: an http URL or the path of its socket. */
   guestAgent: z.string().min(1),
+  /** Base URL of a PCCS: attestations then carry their collateral, which proof bundles need. */
+  certificationService: z.url({ protocol: /^https?$/ }).optional(),
+  /** Whether anybody may read the devices' packs; else only what is concluded from them is public. */
+  publishesReadings: z.boolean().default(false),
   /** Chains whose registries this worker makes statements for. */
   registries: z.array(registrySchema).min(1).max(64),
   /** The one of them whose blocks anchor batches in time. */

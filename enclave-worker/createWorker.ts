@@ -7,6 +7,7 @@ import { fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { createFastKeccakPairs } from '#schemas/merkle/fastPairHashers.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
+import { createCertificationService } from './adapters/certificationService.ts'
 import { createChainBlocks } from './adapters/chainBlocks.ts'
 import { createChainHeads } from './adapters/chainHeads.ts'
 import { type FolderLock, lockFolder } from './adapters/folderLock.ts'
@@ -17,6 +18,7 @@ import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
 import { createAttestations } from './attest/attestations.ts'
 import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
+import { createBundles } from './batches/bundles.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
 import { createRosterHasher } from './batches/rosterRows.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
@@ -32,7 +34,7 @@ import { type Ledger, openLedger } from './ledger/ledger.ts'
 import { LedgerFailedError } from './ledger/ledgerErrors.ts'
 import { decodeRecord, encodeJsonRecord } from './ledger/records.ts'
 import { type Seal, createSeal, noSeal } from './ledger/seal.ts'
-import type { BlockSource, Clock, GuestAgent, HeadSource, Log } from './ports.ts'
+import type { BlockSource, Clock, CollateralSource, GuestAgent, HeadSource, Log } from './ports.ts'
 import { replayRecord } from './state/replay.ts'
 import { createRollbackGuard } from './state/rollbackGuard.ts'
 import { type WorkerState, applyAssignment, createState } from './state/workerState.ts'
@@ -42,6 +44,8 @@ export type WorkerPorts = {
   readonly clock: Clock
   readonly log: Log
   readonly agent: GuestAgent
+  /** Absent where no certification service is configured. */
+  readonly collateral?: CollateralSource | undefined
   readonly blocks: ReadonlyMap<bigint, BlockSource>
   /** By chain, where a proof registry is configured. */
   readonly heads: ReadonlyMap<bigint, HeadSource>
@@ -73,6 +77,10 @@ export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
     clock: { nowMs: () => Date.now() },
     log,
     agent: createGuestAgent(config.guestAgent),
+    collateral:
+      config.certificationService === undefined
+        ? undefined
+        : createCertificationService(config.certificationService),
     blocks: new Map(
       config.registries.map(({ chainId, rpcUrl }) => [chainId, createChainBlocks(chainId, rpcUrl)]),
     ),
@@ -215,6 +223,7 @@ async function runWorker(
     registries: config.registries,
     blocks: ports.blocks,
     agent: ports.agent,
+    collateral: ports.collateral,
     ledger,
     state,
     log,
@@ -321,6 +330,18 @@ async function runWorker(
       hashPairs,
       hashRoster,
     }),
+    bundles: createBundles({
+      streamName: config.stream,
+      anchorChainId: config.anchorChainId,
+      assignments: config.assignments,
+      state,
+      ledger,
+      batches,
+      attestations,
+      hashPairs,
+      hashRoster,
+    }),
+    publishesReadings: config.publishesReadings,
     bell,
     head: () => BigInt(state.batches.length),
     signer: keys.signer,

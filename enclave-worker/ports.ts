@@ -1,6 +1,7 @@
 import type { Hex } from '#schemas/bytes.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import type { Policy } from '#schemas/policy/policy.ts'
+import type { Collateral } from '#verifier/collateral/collateral.ts'
 import type { Judgement } from './batches/composeReport.ts'
 
 /** The enclave's clock. The host owns it: what is signed is bounded by anchors as well. */
@@ -33,6 +34,9 @@ export type GuestAgent = {
   /** The app-compose text that was measured, when the agent tells it. */
   appCompose(): Promise<string | undefined>
 }
+
+/** Where a platform's certificates, revocation lists and TCB documents are fetched. */
+export type CollateralSource = { collateral(quote: Uint8Array): Promise<Collateral> }
 
 /** Judges one subject over one period: `evaluation/`. */
 export type Evaluator = (input: {

@@ -1,11 +1,11 @@
-import type { Hex } from '#schemas/bytes.ts'
+import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type Attestation, attestationSchema, readMessage } from '#schemas/workerApi.ts'
 import type { RegistryTarget } from '../config.ts'
 import { RateLimitedError } from '../ingest/refusals.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord, encodeJsonRecord } from '../ledger/records.ts'
-import type { BlockSource, GuestAgent, Log } from '../ports.ts'
+import type { BlockSource, CollateralSource, GuestAgent, Log } from '../ports.ts'
 import type { WorkerState } from '../state/workerState.ts'
 import { type AttestationTarget, attestBoot } from './attestBoot.ts'
 import type { BootKeys } from './bootKeys.ts'
@@ -22,7 +22,10 @@ export class NotAttestedYetError extends BaseError {
 }
 
 export type Attestations = {
-  /** Tries every registry that is not attested yet; failures are logged and tried again later. */
+  /**
+   * Tries every registry that is not attested yet, and fetches collateral where it is missing;
+   * failures are logged and tried again later.
+   */
   attestMissing(): Promise<void>
   isAttested(chainId: bigint): boolean
   /** The attestation for a registry: of this boot, renewed when its block has grown old. */
@@ -41,6 +44,10 @@ const maxQuotesAtOnce = 4
 /** However fast blocks come, quotes are not made more often than this. */
 const renewAfterMs = 10_000
 
+function describe(error: unknown): string {
+  return error instanceof BaseError ? error.shortMessage : String(error)
+}
+
 export function createAttestations(parts: {
   readonly keys: BootKeys
   readonly stream: Hex
@@ -48,6 +55,8 @@ export function createAttestations(parts: {
   readonly registries: readonly RegistryTarget[]
   readonly blocks: ReadonlyMap<bigint, BlockSource>
   readonly agent: GuestAgent
+  /** Absent: attestations carry no collateral. */
+  readonly collateral: CollateralSource | undefined
   readonly ledger: Ledger
   readonly state: WorkerState
   readonly log: Log
@@ -73,14 +82,43 @@ export function createAttestations(parts: {
 
   async function make(chainId: bigint): Promise<Attestation> {
     const { target, blocks } = sourcesOf(chainId)
-    const attestation = await attestBoot(keys, target, { blocks, agent: parts.agent })
+    const bare = await attestBoot(keys, target, { blocks, agent: parts.agent })
+    const attestation = await withCollateral(bare)
+    await keep(chainId, attestation)
+    log('info', 'attested', { chainId, signer: keys.signer, blockNumber: attestation.blockNumber })
+    return attestation
+  }
+
+  async function keep(chainId: bigint, attestation: Attestation): Promise<void> {
     const position = ledger.append(encodeJsonRecord('attestation', attestation))
     // Durable before it is served: a batch by a signer that nobody can look up would be stuck.
     await ledger.commit()
     state.attestations.set(attestationKey(keys.signer, chainId), position)
     current.set(chainId, { attestation, madeMs: parts.nowMs() })
-    log('info', 'attested', { chainId, signer: keys.signer, blockNumber: attestation.blockNumber })
-    return attestation
+  }
+
+  /** A service that is away delays bundles, never the registration of a signer. */
+  async function withCollateral(attestation: Attestation): Promise<Attestation> {
+    if (parts.collateral === undefined) return attestation
+    try {
+      const collateral = await parts.collateral.collateral(fromHex(attestation.quote, 'quote'))
+      const collateralAtSeconds = Math.floor(parts.nowMs() / 1000)
+      return { ...attestation, collateral, collateralAtSeconds }
+    } catch (error) {
+      log('warn', 'no collateral', { error: describe(error) })
+      return attestation
+    }
+  }
+
+  async function fetchMissingCollateral(): Promise<void> {
+    if (parts.collateral === undefined) return
+    for (const [chainId, { attestation }] of current) {
+      if (attestation.collateral !== undefined || making.has(chainId)) continue
+      const complete = await withCollateral(attestation)
+      // One failure is enough: the same service would be asked for the same platform.
+      if (complete.collateral === undefined) return
+      if (current.get(chainId)?.attestation === attestation) await keep(chainId, complete)
+    }
   }
 
   function makeOnce(chainId: bigint): Promise<Attestation> {
@@ -119,11 +157,12 @@ export function createAttestations(parts: {
             } catch (error) {
               log('warn', 'attestation failed', {
                 chainId,
-                error: error instanceof BaseError ? error.shortMessage : String(error),
+                error: describe(error),
               })
             }
           }),
       )
+      await fetchMissingCollateral()
     },
     isAttested: (chainId) => current.has(chainId),
     async current(chainId, nonce) {

@@ -4,6 +4,7 @@ import type { PackMark, Reading } from '#schemas/reading.ts'
 import type { Report } from '#schemas/report.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
+import type { EnrolledDevice } from '../config.ts'
 import type { Evaluator } from '../ports.ts'
 import { type WorkerState, packsOfPeriod } from '../state/workerState.ts'
 import { evidenceSpan } from '../windows/evidenceSpan.ts'
@@ -28,9 +29,42 @@ export async function judgePeriod(
   { state, ledger, evaluate }: { state: WorkerState; ledger: Ledger; evaluate: Evaluator },
 ): Promise<JudgedPeriod> {
   const { assignment, period } = due
+  const evidence = await gatherEvidence(due, sequence, { state, ledger })
+  const judgement = evaluate({
+    policy: assignment.policy,
+    periodStartMs: period.startMs,
+    periodEndMs: period.endMs,
+    readings: evidence.readings,
+    packs: evidence.marks,
+  })
+  const report = composeReport(assignment, period, judgement, evidence.marks, amends)
+  const { lastReadingMs, lastReceivedMs } = evidence
+  return { ...due, report, lastReadingMs, lastReceivedMs }
+}
+
+/** What a judgement rests on, and where each device's part of it lies. */
+export type Evidence = {
+  readonly marks: readonly PackMark[]
+  readonly readings: readonly Reading[]
+  readonly packs: readonly {
+    readonly device: EnrolledDevice
+    readonly receivedMs: number
+    readonly bytes: Uint8Array
+  }[]
+  readonly lastReadingMs: number
+  readonly lastReceivedMs: number
+}
+
+/** The packs that bear on a period, of those that batches up to `sequence` hold. */
+export async function gatherEvidence(
+  { assignment, period }: DuePeriod,
+  sequence: bigint,
+  { state, ledger }: { state: WorkerState; ledger: Ledger },
+): Promise<Evidence> {
   const span = evidenceSpan(assignment.policy, period)
   const marks: PackMark[] = []
   const readings: Reading[] = []
+  const packs: Evidence['packs'][number][] = []
   let lastReadingMs = 0
   let lastReceivedMs = 0
   for (const device of state.bySubject.get(assignment.subject) ?? []) {
@@ -47,6 +81,11 @@ export async function judgePeriod(
         lastTimeMs: pack.lastTimeMs,
         receivedMs: pack.receivedMs,
       })
+      packs.push({
+        device: device.enrolled,
+        receivedMs: pack.receivedMs,
+        bytes: record.bytes,
+      })
       for (const reading of decodePack(record.bytes).readings(device.enrolled.tier)) {
         readings.push(reading)
         const isWithin = reading.timeMs >= period.startMs && reading.timeMs < period.endMs
@@ -56,15 +95,7 @@ export async function judgePeriod(
       }
     }
   }
-  const judgement = evaluate({
-    policy: assignment.policy,
-    periodStartMs: period.startMs,
-    periodEndMs: period.endMs,
-    readings,
-    packs: marks,
-  })
-  const report = composeReport(assignment, period, judgement, marks, amends)
-  return { ...due, report, lastReadingMs, lastReceivedMs }
+  return { marks, readings, packs, lastReadingMs, lastReceivedMs }
 }
 
 /** Whether a later report says anything else than the one before it, evidence aside. */

@@ -34,11 +34,15 @@ export type PublicAnswers = {
   policies(): readonly PolicyEntry[]
   devices(after: Hex | undefined, limit: number): DeviceList
   device(id: Hex): DeviceList['devices'][number] | undefined
+  /** A device’s packs behind a sequence number, as they were received. */
+  packs(device: Hex, after: bigint, limit: number): Promise<Uint8Array[]>
   equivocations(after: number, limit: number): Promise<EquivocationList>
 }
 
 /** A list of reports looks through this many batches at most before it answers. */
 const batchesPerList = 200
+/** An answer with packs ends when it has grown beyond this. */
+const packPageBytes = 4 * 1024 * 1024
 
 function headOf({ signed }: StoredBatch): BatchHead {
   const { batch, digest, signature, signer } = signed
@@ -140,6 +144,19 @@ export function createPublicAnswers(parts: {
       }
     },
     device: statusOf,
+    async packs(device, after, limit) {
+      const packs: Uint8Array[] = []
+      let bytes = 0
+      for (const { sequence, position } of state.devices.get(device)?.packs ?? []) {
+        if (sequence <= after) continue
+        if (packs.length >= limit || bytes > packPageBytes) break
+        const record = decodeRecord(await ledger.read(position))
+        if (record.kind !== 'pack') continue
+        packs.push(record.bytes)
+        bytes += record.bytes.length
+      }
+      return packs
+    },
     async equivocations(after, limit) {
       const equivocations: EquivocationList['equivocations'] = []
       const end = Math.min(after + limit, state.equivocations.length)

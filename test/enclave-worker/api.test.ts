@@ -49,6 +49,8 @@ beforeAll(async () => {
       // Long enough for a busy machine to hand the packs in before anything closes.
       allowedLatenessMs: 3000,
       maxBatchIntervalMs: 300,
+      certificationService: rig.guestAgent,
+      publishesReadings: true,
       limits: {
         verifyThreads: 1,
         maxBodyBytes: 4096,
@@ -132,6 +134,7 @@ describe('the OpenAPI document', () => {
     const url = path
       .replace('{sequence}', '999')
       .replace('{device}', `0x${'00'.repeat(32)}`)
+      .replace('{subject}', `0x${'00'.repeat(32)}`)
       .replace('/v1/attestation', '/v1/attestation?chain=999')
     const response = await fetch(`${worker.url}${url}`)
     expect(response.status).toBe(404)

@@ -39,6 +39,8 @@ async function freePort(): Promise<number> {
 export type Rig = {
   readonly rpcUrl: string
   readonly guestAgent: string
+  /** DER of the root certificate behind the rig's quotes. */
+  readonly rootCertificate: Uint8Array
   /** Makes an empty folder that goes away with the rig. */
   folder(): string
   stop(): Promise<void>
@@ -75,14 +77,16 @@ async function startAnvil(): Promise<{ child: ChildProcess; rpcUrl: string }> {
 export async function startRig(): Promise<Rig> {
   const folders: string[] = []
   const { child, rpcUrl } = await startAnvil()
+  const platform = createPlatform({ now: Math.floor(Date.now() / 1000) })
   const agent = await startGuestAgent({
-    platform: createPlatform({ now: Math.floor(Date.now() / 1000) }),
+    platform,
     composeFile: JSON.stringify({ manifest_version: 2, name: 'rig', runner: 'docker-compose' }),
     port: 0,
   })
   return {
     rpcUrl,
     guestAgent: agent.endpoint,
+    rootCertificate: platform.rootCertificateDer,
     folder() {
       const folder = mkdtempSync(join(tmpdir(), 'plumbline-worker-'))
       folders.push(folder)

@@ -56,21 +56,25 @@ export type Checklist = {
   readonly checks: readonly Check[]
 }
 
-export function createChecklist(): Checklist {
+export function createChecklist(onCheck?: (check: Check) => void): Checklist {
   const checks: Check[] = []
+  const write = (check: Check): void => {
+    checks.push(check)
+    onCheck?.(check)
+  }
   return {
     checks,
     run: (id, look) => {
       const title = checkTitles[id]
       try {
         const { detail, result } = look()
-        checks.push({ id, title, status: 'passed', detail })
+        write({ id, title, status: 'passed', detail })
         return result
       } catch (error) {
         const status = error instanceof NotCheckedError ? 'not-checked' : 'failed'
         // A foreign error is a failed line too: nothing that could not be established passes.
         const detail = error instanceof BaseError ? error.message : `Unreadable: ${String(error)}`
-        checks.push({ id, title, status, detail })
+        write({ id, title, status, detail })
         return undefined
       }
     },

@@ -47,6 +47,8 @@ export type BundleOptions = {
   /** Default: portable code; Node passes its own. */
   readonly crypto?: VerifierCrypto
   readonly signatures?: SignatureVerifier
+  /** Told each line as it is finished: for whoever watches. */
+  readonly onCheck?: (check: Check) => void
 }
 
 export type BundleVerdict = {
@@ -82,7 +84,7 @@ const indispensable = [
  */
 export function verifyBundle(value: unknown, options: BundleOptions): BundleVerdict {
   const { crypto = portableCrypto, signatures = portableSignatures } = options
-  const list = createChecklist()
+  const list = createChecklist(options.onCheck)
 
   const bundle = list.run('format', () => {
     const read = readBundle(value)
@@ -348,7 +350,10 @@ function gatherEvidence(
   }
   const tier = trustTiers[device.tier]
   return {
-    marks: decoded.map((pack) => packMark(pack)),
+    marks: decoded.map((pack, index) => {
+      const receivedMs = device.receivedMs?.[index]
+      return { ...packMark(pack), ...(receivedMs === undefined ? {} : { receivedMs }) }
+    }),
     readings: decoded.flatMap((pack) => pack.readings(tier)),
   }
 }

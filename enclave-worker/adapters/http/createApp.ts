@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono'
-import { type Hex, fromHex } from '#schemas/bytes.ts'
+import { type Hex, concatBytes, fromHex } from '#schemas/bytes.ts'
 import type { CapabilityScope } from '#schemas/capability.ts'
 import { subjectId } from '#schemas/report.ts'
 import type { Enrolments } from '../../enrolment/enrol.ts'
@@ -7,6 +7,7 @@ import { packMediaType, packSequenceMediaType } from '#schemas/pack/packProfile.
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
+import type { Bundles } from '../../batches/bundles.ts'
 import type { PublicAnswers } from '../../batches/publicAnswers.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import { BodyTooLargeError } from '../../ingest/refusals.ts'
@@ -14,7 +15,13 @@ import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
 import { type BatchBell, streamBatches } from './batchStream.ts'
 import { openApiDocument } from './openApi.ts'
-import { InvalidRequestError, NotFoundError, UnsupportedMediaError, problemOf } from './problem.ts'
+import {
+  InvalidRequestError,
+  NotFoundError,
+  ReadingsPrivateError,
+  UnsupportedMediaError,
+  problemOf,
+} from './problem.ts'
 
 export type Health = {
   readonly status: 'ok' | 'held' | 'failed'
@@ -33,6 +40,9 @@ export type AppParts = {
   readonly authorise: (header: string | undefined, scope: CapabilityScope, subject?: Hex) => void
   readonly closeDue: () => Promise<bigint | undefined>
   readonly answers: PublicAnswers
+  readonly bundles: Bundles
+  /** Whether anybody may have packs; else no answer holds a reading. */
+  readonly publishesReadings: boolean
   readonly bell: BatchBell
   readonly head: () => bigint
   readonly signer: Hex
@@ -79,6 +89,12 @@ function sequenceOf(context: Context): bigint {
 function hexParameter(text: string, name: string, bytes: number): Hex {
   fromHex(text, name, bytes)
   return (text.startsWith('0x') ? text : `0x${text}`).toLowerCase() as Hex
+}
+
+function flagParameter(text: string | undefined, name: string): boolean {
+  if (text === undefined || text === '0') return false
+  if (text === '1') return true
+  throw new InvalidRequestError(`${name} is neither 0 nor 1.`, { field: name })
 }
 
 function receiptMode(text: string | undefined): ReceiptMode {
@@ -264,6 +280,28 @@ export function createApp(parts: AppParts): Hono {
     ),
   )
 
+  app.get('/v1/bundles/:subject', async (context) => {
+    const policy = context.req.query('policy')
+    const sequence = context.req.query('batch')
+    const withPacks = flagParameter(context.req.query('packs'), 'packs')
+    if (withPacks) assertReadingsPublic()
+    const text = await parts.bundles.text({
+      subject: hexParameter(context.req.param('subject'), 'subject', 32),
+      policyId: policy === undefined ? undefined : hexParameter(policy, 'policy', 32),
+      sequence: sequence === undefined ? undefined : integerParameter(sequence, 'batch', 0n),
+      withPacks,
+    })
+    return context.newResponse(text, 200, { 'Content-Type': 'application/json' })
+  })
+
+  function assertReadingsPublic(): void {
+    if (parts.publishesReadings) return
+    throw new ReadingsPrivateError('This worker does not publish readings.', {
+      field: 'packs',
+      remedy: 'Ask without packs, or ask the operator for the devices’ own archive.',
+    })
+  }
+
   app.get('/v1/reports', async (context) => {
     const subject = context.req.query('subject')
     const policy = context.req.query('policy')
@@ -299,6 +337,18 @@ export function createApp(parts: AppParts): Hono {
       throw new NotFoundError('No such device is enrolled.', { field: 'device' })
     }
     return json(context, device)
+  })
+
+  app.get('/v1/devices/:device/packs', async (context) => {
+    assertReadingsPublic()
+    const packs = await answers.packs(
+      hexParameter(context.req.param('device'), 'device', 32),
+      integerParameter(context.req.query('after'), 'after', 0n),
+      limitParameter(context, maxListEntries),
+    )
+    return context.newResponse(concatBytes(...packs) as Uint8Array<ArrayBuffer>, 200, {
+      'Content-Type': packSequenceMediaType,
+    })
   })
 
   app.get('/v1/equivocations', async (context) =>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { bundleSchema } from '#schemas/bundle.ts'
 import {
   countersignatureSchema,
   deviceListSchema,
@@ -25,10 +26,16 @@ import {
 } from '#schemas/workerApi.ts'
 import { enrolmentRequestSchema } from '../../enrolment/enrol.ts'
 
+const rawTypes = [
+  'text/event-stream',
+  'application/openmetrics-text',
+  'application/cbor-seq',
+] as const
+
 type Parameter = {
   readonly name: string
   readonly in: 'query' | 'path'
-  readonly kind: 'integer' | 'hex32' | 'hex20' | 'mode'
+  readonly kind: 'integer' | 'hex32' | 'hex20' | 'mode' | 'flag'
   readonly says: string
 }
 
@@ -37,7 +44,7 @@ type Call = {
   readonly path: string
   readonly summary: string
   readonly parameters?: readonly Parameter[]
-  readonly answer: z.ZodType | 'text/event-stream' | 'application/openmetrics-text' | 'document'
+  readonly answer: z.ZodType | (typeof rawTypes)[number] | 'document'
   readonly takesPacks?: true
   readonly takesJson?: z.ZodType
   /** Statuses besides 200 that a caller has to expect. */
@@ -165,6 +172,19 @@ export const calls: readonly Call[] = [
   },
   {
     method: 'get',
+    path: '/v1/bundles/{subject}',
+    summary: 'The newest report on a subject with everything that proves it: a proof bundle.',
+    parameters: [
+      { name: 'subject', in: 'path', kind: 'hex32', says: 'Subject id.' },
+      { name: 'policy', in: 'query', kind: 'hex32', says: 'Only under this policy id.' },
+      { name: 'batch', in: 'query', kind: 'integer', says: 'Only of this batch.' },
+      { name: 'packs', in: 'query', kind: 'flag', says: '1: with the devices’ packs, if public.' },
+    ],
+    answer: bundleSchema,
+    problems: [400, 403, 404, 413, 429, 503],
+  },
+  {
+    method: 'get',
     path: '/v1/reports',
     summary: 'Reports in the order of their batches.',
     parameters: [
@@ -198,6 +218,14 @@ export const calls: readonly Call[] = [
     parameters: [device],
     answer: deviceStatusSchema,
     problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/devices/{device}/packs',
+    summary: 'A device’s packs as they were received, where readings are public.',
+    parameters: [device, after, limit],
+    answer: 'application/cbor-seq',
+    problems: [400, 403],
   },
   {
     method: 'get',
@@ -251,6 +279,7 @@ const parameterSchema = {
   hex32: { type: 'string', pattern: '^(0x)?[0-9a-fA-F]{64}$' },
   hex20: { type: 'string', pattern: '^(0x)?[0-9a-fA-F]{40}$' },
   mode: { type: 'string', enum: ['each', 'tree'] },
+  flag: { type: 'string', enum: ['0', '1'] },
 } as const
 
 function contentOf(answer: Call['answer']): Record<string, unknown> {
@@ -314,7 +343,7 @@ export const openApiDocument = {
     title: 'Plumbline enclave worker',
     version: '1',
     description:
-      'Everything here is public by design: what is signed is meant to be checked by anybody, and no answer holds a reading or a key.',
+      'Everything here is public by design: what is signed is meant to be checked by anybody, and no answer holds a key; readings are answered only where the operator publishes them.',
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },
   paths: pathsOf(),

@@ -17,14 +17,18 @@ const statusOf: Readonly<Record<string, number>> = {
   EnrolmentRateError: 429,
   UnauthorizedError: 401,
   ForbiddenError: 403,
+  ReadingsPrivateError: 403,
   NotFoundError: 404,
   UnknownAttestationError: 404,
   UnknownBatchError: 404,
+  UnknownReportError: 404,
   BodyTooLargeError: 413,
+  BundleTooLargeError: 413,
   UnsupportedMediaError: 415,
   RateLimitedError: 429,
   CheckingThreadLostError: 503,
   ChainUnreachableError: 503,
+  BundleIncompleteError: 503,
   GuestAgentError: 503,
   LedgerFailedError: 503,
   NotAttestedYetError: 503,
@@ -40,6 +44,11 @@ export class InvalidRequestError extends BaseError {
 /** Raised for a path, subject or batch that is not there. */
 export class NotFoundError extends BaseError {
   override readonly name = 'NotFoundError'
+}
+
+/** Raised when packs are asked for where the operator keeps readings private. */
+export class ReadingsPrivateError extends BaseError {
+  override readonly name = 'ReadingsPrivateError'
 }
 
 /** Raised for a body of another media type. */

@@ -1,0 +1,242 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Hex } from '#schemas/bytes.ts'
+import { policyId, decodePolicy } from '#schemas/policy/policy.ts'
+import { subjectId } from '#schemas/report.ts'
+import { createWorkerClient } from '#schemas/workerClient.ts'
+import { type QuotePolicyDocument, createQuotePolicy } from '#verifier/appraisal/policy.ts'
+import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
+import { createCertificationService } from '#worker/adapters/certificationService.ts'
+import { readConfig } from '#worker/config.ts'
+import { type RunningWorker, createPorts, startWorker } from '#worker/createWorker.ts'
+import {
+  type Rig,
+  createTestDevice,
+  eventually,
+  postPacks,
+  startRig,
+  testConfig,
+  testPolicy,
+  testStream,
+} from './rig.ts'
+
+let rig: Rig
+const running: RunningWorker[] = []
+
+beforeAll(async () => {
+  rig = await startRig()
+})
+afterEach(async () => {
+  for (const worker of running.splice(0)) await worker.stop()
+})
+afterAll(async () => {
+  await rig.stop()
+})
+
+const anyLocalImage: QuotePolicyDocument = {
+  id: 'test',
+  tees: ['TDX'],
+  tcb: {
+    acceptedStatuses: { UpToDate: { graceDays: null } },
+    minimumEvaluationDataNumber: 0,
+    minimumQeEvaluationDataNumber: 0,
+    deniedAdvisories: [],
+    maximumCollateralAgeDays: null,
+  },
+  platforms: { allowed: 'any', denied: [] },
+  allowedTdAttributes: [],
+  allowedServiceTds: [],
+  images: 'any',
+  enclaves: [],
+}
+
+function examine(text: string): BundleVerdict {
+  return verifyBundle(JSON.parse(text), {
+    rootCertificate: rig.rootCertificate,
+    quotePolicy: createQuotePolicy(anyLocalImage),
+  })
+}
+
+function client(worker: RunningWorker) {
+  return createWorkerClient({ url: worker.url, fetch: (url, init) => fetch(url, init) })
+}
+
+const subject = subjectId('plant')
+
+/** A worker that has closed one period of two packs, with what a test wants different. */
+async function workerWithReport(overrides: Record<string, unknown> = {}) {
+  const folder = rig.folder()
+  const device = createTestDevice('meter', testStream)
+  const silent = createTestDevice('silent meter', testStream)
+  const now = Date.now()
+  const config = testConfig(rig, folder, [device, silent], {
+    certificationService: rig.guestAgent,
+    publishesReadings: true,
+    allowedLatenessMs: 1500,
+    assignments: [
+      {
+        subject: 'plant',
+        policy: testPolicy.name,
+        periods: [{ startMs: now - 60_000, endMs: now }],
+      },
+    ],
+    ...overrides,
+  })
+  const start = async (changes: Record<string, unknown> = {}) => {
+    const settings = readConfig({ ...config, ...changes })
+    const worker = await startWorker(
+      settings,
+      createPorts(settings, () => undefined),
+    )
+    running.push(worker)
+    return worker
+  }
+  const worker = await start()
+  await postPacks(worker.url, [
+    device.next([now - 50_000, now - 40_000], [7_000_000, 8_000_000]),
+    device.next([now - 30_000, now - 20_000], [9_000_000, 9_500_000]),
+  ])
+  await eventually(
+    () => client(worker).batches(0n),
+    ({ batches }) => batches.some(({ reports }) => reports.length > 0),
+  )
+  return { worker, start }
+}
+
+describe('a bundle from a worker', () => {
+  it('passes every line of the examination, the evaluation again included', async () => {
+    const { worker } = await workerWithReport()
+    const verdict = examine(await client(worker).bundleText(subject, { withPacks: true }))
+    expect(verdict.checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
+    expect(verdict.isAccepted).toBe(true)
+  })
+
+  it('shows the silent device on the roster beside the one that spoke', async () => {
+    const { worker } = await workerWithReport()
+    const bundle = JSON.parse(await client(worker).bundleText(subject)) as {
+      roster: { entry: { heardReadings: number } }[]
+    }
+    expect(bundle.roster.map(({ entry }) => entry.heardReadings).sort()).toStrictEqual([0, 4])
+  })
+
+  it('holds without its packs and says what was not looked at', async () => {
+    const { worker } = await workerWithReport()
+    const verdict = examine(await client(worker).bundleText(subject))
+    expect(verdict.isAccepted).toBe(true)
+    const open = verdict.checks.filter(({ status }) => status === 'not-checked')
+    expect(open.map(({ id }) => id)).toStrictEqual(['devices', 'evidence', 'evaluation'])
+  })
+
+  it('is the same after a restart, signed by a key that is long gone', async () => {
+    const { worker, start } = await workerWithReport()
+    const before = await client(worker).bundleText(subject, { withPacks: true })
+    await running.shift()?.stop()
+    const again = await start()
+    expect(again.signer).not.toBe(worker.signer)
+    expect(await client(again).bundleText(subject, { withPacks: true })).toBe(before)
+  })
+
+  it('is chosen by policy and by batch', async () => {
+    const { worker } = await workerWithReport()
+    const id = policyId(decodePolicy(testPolicy))
+    const ask = client(worker)
+    const [batch] = (await ask.batches(0n)).batches
+    const text = await ask.bundleText(subject)
+    const sequence = batch?.batch.sequence ?? 0n
+    expect(await ask.bundleText(subject, { policyId: id, sequence })).toBe(text)
+    for (const none of [{ policyId: `0x${'11'.repeat(32)}` as Hex }, { sequence: 99n }]) {
+      await expect(ask.bundleText(subject, none)).rejects.toMatchObject({
+        status: 404,
+        refusal: { name: 'UnknownReportError' },
+      })
+    }
+  })
+
+  it('waits for its collateral, and has it as soon as the service is back', async () => {
+    let isAway = true
+    const service = createServer((request, response) => {
+      if (isAway) {
+        response.writeHead(503).end()
+        return
+      }
+      void fetch(`${rig.guestAgent}${request.url ?? ''}`).then(async (answer) => {
+        response.writeHead(answer.status, Object.fromEntries(answer.headers))
+        response.end(Buffer.from(await answer.arrayBuffer()))
+      })
+    })
+    await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
+    const { port } = service.address() as AddressInfo
+    const { worker } = await workerWithReport({
+      certificationService: `http://127.0.0.1:${port}`,
+    })
+    await expect(client(worker).bundleText(subject)).rejects.toMatchObject({
+      status: 503,
+      retryable: true,
+      refusal: { name: 'BundleIncompleteError' },
+    })
+    isAway = false
+    const text = await eventually(
+      () =>
+        client(worker)
+          .bundleText(subject)
+          .catch(() => ''),
+      (found) => found !== '',
+    )
+    service.closeAllConnections()
+    service.close()
+    expect(examine(text).isAccepted).toBe(true)
+  })
+})
+
+describe('a worker that keeps readings private', () => {
+  it('gives bundles without packs, and refuses packs by either way', async () => {
+    const { worker } = await workerWithReport({ publishesReadings: false })
+    const ask = client(worker)
+    expect(examine(await ask.bundleText(subject)).isAccepted).toBe(true)
+    const refused = { status: 403, refusal: { name: 'ReadingsPrivateError' } }
+    await expect(ask.bundleText(subject, { withPacks: true })).rejects.toMatchObject(refused)
+    const [device] = (await ask.devices()).devices
+    await expect(ask.packs(device?.device ?? '0x')).rejects.toMatchObject(refused)
+  })
+})
+
+describe('a worker that publishes readings', () => {
+  it('hands out a device’s packs as they came, from where one left off', async () => {
+    const { worker } = await workerWithReport()
+    const ask = client(worker)
+    const { devices } = await ask.devices()
+    const spoken = devices.find(({ headSequence }) => headSequence === 2n)
+    const all = await ask.packs(spoken?.device ?? '0x')
+    expect(all).toHaveLength(2)
+    expect(await ask.packs(spoken?.device ?? '0x', 1n)).toStrictEqual(all.slice(1))
+  })
+})
+
+describe('the certification service', () => {
+  it('is asked for a platform’s own family and refused what is no signed document', async () => {
+    const { worker } = await workerWithReport()
+    const { quote } = await client(worker).attestation({ chainId: 31_337n })
+    const bytes = Uint8Array.from(Buffer.from(quote.slice(2), 'hex'))
+    const asked: string[] = []
+    const service = createServer((request, response) => {
+      asked.push(request.url ?? '')
+      response.writeHead(200).end('{"tcbInfo":{},"signature":"00"}')
+    })
+    await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
+    const { port } = service.address() as AddressInfo
+    await expect(
+      createCertificationService(`http://127.0.0.1:${port}/`).collateral(bytes),
+    ).rejects.toMatchObject({ name: 'CollateralUnavailableError', retryable: true })
+    service.closeAllConnections()
+    service.close()
+    expect(asked.sort().map((path) => path.replace(/fmspc=[0-9a-f]{12}/, 'fmspc=…'))).toStrictEqual(
+      [
+        '/sgx/certification/v4/pckcrl?ca=platform&encoding=der',
+        '/sgx/certification/v4/rootcacrl',
+        '/tdx/certification/v4/qe/identity',
+        '/tdx/certification/v4/tcb?fmspc=…',
+      ],
+    )
+  })
+})
