@@ -17,6 +17,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'verify or inspect a TDX or SGX quote',
     load: async () => (await import('./quote.ts')).registerQuote,
   },
+  image: {
+    description: 'say what an image will measure before it runs, and put it on Phala Cloud',
+    load: async () => (await import('./image.ts')).registerImage,
+  },
   policy: {
     description: 'check a policy or start a new one',
     load: async () => (await import('./policy.ts')).registerPolicy,
