@@ -1773,22 +1773,6 @@ export const carbonCreditAbi = [
   },
   {
     "type": "error",
-    "name": "CarbonCreditPeriodOutOfRange",
-    "inputs": [
-      {
-        "name": "periodStartMs",
-        "type": "uint64",
-        "internalType": "uint64"
-      },
-      {
-        "name": "periodEndMs",
-        "type": "uint64",
-        "internalType": "uint64"
-      }
-    ]
-  },
-  {
-    "type": "error",
     "name": "CarbonCreditUnknownIssuance",
     "inputs": [
       {

@@ -50,6 +50,19 @@ export const coverPoolAbi = [
   },
   {
     "type": "function",
+    "name": "REDEMPTION_SECONDS",
+    "inputs": [],
+    "outputs": [
+      {
+        "name": "",
+        "type": "uint64",
+        "internalType": "uint64"
+      }
+    ],
+    "stateMutability": "view"
+  },
+  {
+    "type": "function",
     "name": "allowance",
     "inputs": [
       {

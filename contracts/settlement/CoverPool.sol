@@ -26,6 +26,9 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
         uint128 locked;
     }
 
+    /// @inheritdoc ICoverPool
+    uint64 public constant REDEMPTION_SECONDS = 3 days;
+
     /// @notice The cover contract.
     address public immutable COVER;
 
@@ -126,7 +129,10 @@ contract CoverPool is ICoverPool, ERC4626, ReentrancyGuardTransient {
     /// @dev Matured notice only, and no more than the free capital is worth.
     function maxRedeem(address owner) public view override(ERC4626, IERC4626) returns (uint256) {
         Notice memory notice = _notices[owner];
-        if (block.timestamp < notice.maturesAt) return 0;
+        if (
+            block.timestamp < notice.maturesAt
+                || block.timestamp >= uint256(notice.maturesAt) + REDEMPTION_SECONDS
+        ) return 0;
         return Math.min(notice.shares, _convertToShares(freeAssets(), Math.Rounding.Floor));
     }
 

@@ -125,8 +125,6 @@ interface ICarbonCredit {
     error CarbonCreditUnknownIssuance(uint256 id);
     /// @notice Only a PASS with a value above zero issues credits.
     error CarbonCreditNothingToIssue(uint8 verdict, int128 valueMicro);
-    /// @notice A report is older than credits go back, or spans too many years.
-    error CarbonCreditPeriodOutOfRange(uint64 periodStartMs, uint64 periodEndMs);
     /// @notice The value is larger than any credit could be.
     error CarbonCreditAmountTooLarge(uint256 amount);
     /// @notice The registry has not confirmed this issuance.

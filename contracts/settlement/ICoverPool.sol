@@ -9,7 +9,7 @@ import {IERC4626} from "@openzeppelin/contracts/interfaces/IERC4626.sol";
 interface ICoverPool is IERC4626 {
     /// @notice Shares that their holder wants to redeem.
     /// @param shares How many; they bear losses until they are redeemed.
-    /// @param maturesAt Unix seconds from which they can be redeemed.
+    /// @param maturesAt Unix seconds from which they can be redeemed, for {REDEMPTION_SECONDS}.
     struct Notice {
         uint192 shares;
         uint64 maturesAt;
@@ -34,8 +34,9 @@ interface ICoverPool is IERC4626 {
     error CoverPoolNoNotice(address holder);
 
     /// @notice Gives notice for shares; they are in custody until redeemed or taken back. A second
-    /// notice starts the period anew for all of them.
-    /// @param shares How many.
+    /// notice starts the period anew for all of them. Notice that is not used in time lapses: a standing
+    /// one would let its holder leave whenever a loss is in sight.
+    /// @param shares How many; zero renews notice that has lapsed.
     function giveNotice(uint256 shares) external;
 
     /// @notice Takes notice back; all shares return from custody.
@@ -56,6 +57,9 @@ interface ICoverPool is IERC4626 {
     /// @param amount Capital no longer needed.
     /// @param premium Premium that is now earned.
     function release(uint256 amount, uint256 premium) external;
+
+    /// @notice How long matured notice can be used.
+    function REDEMPTION_SECONDS() external view returns (uint64);
 
     /// @notice Capital set aside for covers.
     function lockedAssets() external view returns (uint256);

@@ -20,7 +20,8 @@ interface IParametricCover {
     /// @param maxWindows Longest policy.
     /// @param waitingSeconds Time between buying and the first window.
     /// @param claimSeconds Time after the last window in which verdicts may be brought.
-    /// @param basePpm Premium for each unit of sum insured and year, before load.
+    /// @param basePpm Premium for each unit of sum insured and year for which the pool sets it aside,
+    /// from the sale to the end of the claim time, before load.
     /// @param loadPpm Added to it in proportion to how much of the pool is promised.
     /// @param silencePpm Share that a window pays in which the device was dark; zero: none.
     /// @param silenceCoveragePpm Coverage up to which a window counts as dark.

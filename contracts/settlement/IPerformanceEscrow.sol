@@ -89,6 +89,23 @@ interface IPerformanceEscrow {
         uint256 indexed agreementId, uint64 periodStartMs, address indexed payer, uint256 amount
     );
 
+    /// @notice A token refused to go to a party; the amount waits for {withdraw}.
+    /// @param token What is owed.
+    /// @param party To whom.
+    /// @param amount How much.
+    event EscrowOwed(address indexed token, address indexed party, uint256 amount);
+
+    /// @notice A party took what was owed.
+    /// @param token What was owed.
+    /// @param party To whom.
+    /// @param to Where it went.
+    /// @param amount How much.
+    event EscrowWithdrawn(
+        address indexed token, address indexed party, address indexed to, uint256 amount
+    );
+
+    /// @notice Nothing is owed.
+    error PerformanceEscrowNothingOwed(address token, address party);
     /// @notice An address is zero or the escrow itself.
     error PerformanceEscrowBadParty(address party);
     /// @notice An agreement has between 1 and 128 tranches.
@@ -128,6 +145,17 @@ interface IPerformanceEscrow {
     /// @param agreementId The agreement.
     /// @param periodStartMs The tranche.
     function refund(uint256 agreementId, uint64 periodStartMs) external;
+
+    /// @notice Takes what could not be sent. A payer whose penalty bounces off his address must not keep
+    /// the payee from being paid, so it waits here.
+    /// @param token What is owed to the caller.
+    /// @param to Where it goes.
+    function withdraw(IERC20 token, address to) external;
+
+    /// @notice What waits for a party.
+    /// @param token Which token.
+    /// @param party Whose.
+    function owed(IERC20 token, address party) external view returns (uint256);
 
     /// @notice Parties and token of an agreement.
     /// @param agreementId The agreement.

@@ -22,7 +22,7 @@ interface IReportConsumer {
     /// @notice One of several reports could not be settled; the others were.
     /// @param agreementId Agreement of this contract.
     /// @param leaf The report's leaf.
-    /// @param reason What its settlement reverted with.
+    /// @param reason What its settlement reverted with, cut after 512 bytes.
     event ReportNotSettled(uint256 indexed agreementId, bytes32 indexed leaf, bytes reason);
 
     /// @notice Settles an agreement on a report of an anchored batch.

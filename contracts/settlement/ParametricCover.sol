@@ -329,10 +329,13 @@ contract ParametricCover is IParametricCover, ReportConsumer, ERC721, AccessMana
             revert ICoverPool.CoverPoolCapacityExceeded(purchase.sumInsured, POOL.freeAssets());
         }
         uint256 ratePpm = sold.basePpm + uint256(sold.loadPpm) * promised / capital;
-        uint256 durationMs = uint256(sold.windowMs) * purchase.windowCount;
+        // All the time for which capital is set aside: a cover that starts late costs the wait too, or
+        // a day of cover in fifty years would hold the pool for next to nothing.
+        uint256 heldMs = uint256(purchase.startMs) + uint256(sold.windowMs) * purchase.windowCount
+            + uint256(sold.claimSeconds) * 1000 - block.timestamp * 1000;
         // Rounded up: the smallest cover costs something.
         return Math.mulDiv(
-            uint256(purchase.sumInsured) * ratePpm, durationMs, PPM * _YEAR_MS, Math.Rounding.Ceil
+            uint256(purchase.sumInsured) * ratePpm, heldMs, PPM * _YEAR_MS, Math.Rounding.Ceil
         );
     }
 

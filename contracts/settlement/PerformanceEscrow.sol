@@ -60,6 +60,9 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
     /// it. No leaf is a state: a hash with 96 leading zero bits is not to be had.
     mapping(uint256 agreementId => mapping(bytes32 key => uint256 word)) private _tranches;
 
+    /// @inheritdoc IPerformanceEscrow
+    mapping(IERC20 token => mapping(address party => uint256)) public owed;
+
     /// @param proofs Registry of anchored batches.
     constructor(IProofRegistry proofs) ReportConsumer(proofs) {}
 
@@ -101,6 +104,15 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
         address payer = made.payer;
         emit EscrowRefunded(agreementId, periodStartMs, payer, amount);
         made.token.safeTransfer(payer, amount);
+    }
+
+    /// @inheritdoc IPerformanceEscrow
+    function withdraw(IERC20 token, address to) external nonReentrant {
+        uint256 amount = owed[token][msg.sender];
+        if (amount == 0) revert PerformanceEscrowNothingOwed(address(token), msg.sender);
+        owed[token][msg.sender] = 0;
+        emit EscrowWithdrawn(address(token), msg.sender, to, amount);
+        token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IPerformanceEscrow
@@ -184,12 +196,15 @@ contract PerformanceEscrow is IPerformanceEscrow, ReportConsumer {
             ? 0
             : amount * made.penalty.sharePpm(report.valueMicro) / PPM;
         emit ReportSettled(agreementId, leaf, payee, amount - penalty);
+        if (amount != penalty) token.safeTransfer(payee, amount - penalty);
         if (penalty != 0) {
             address payer = made.payer;
             emit EscrowPenalised(agreementId, report.periodStartMs, payer, penalty);
-            token.safeTransfer(payer, penalty);
+            if (!token.trySafeTransfer(payer, penalty)) {
+                owed[token][payer] += penalty;
+                emit EscrowOwed(address(token), payer, penalty);
+            }
         }
-        if (amount != penalty) token.safeTransfer(payee, amount - penalty);
     }
 
     function _keepOrder(uint256 agreementId, Agreement storage made, uint256 word) private {

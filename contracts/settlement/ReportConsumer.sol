@@ -28,8 +28,14 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
     /// @notice The agreement was settled on this report, or on this period, already.
     error ReportConsumerAlreadySettled(uint256 agreementId, bytes32 leaf);
 
-    /// @dev Gas that one settlement may need; below it a failure could be the caller's doing.
+    /// @dev Gas of one of many settlements: no less, so that a failure is never the caller's doing, and
+    /// no more, so that a hook of whoever is paid cannot burn what the others need. What needs more,
+    /// such as a mint over many years, is settled alone.
     uint256 internal constant SETTLEMENT_GAS = 600_000;
+    /// @dev What must be left for that: 64/63 of it, and what the call itself costs.
+    uint256 internal constant REQUIRED_GAS = 640_000;
+    /// @dev A hook chooses what it reverts with, and the caller pays for the copy in the log.
+    uint256 internal constant MAX_REASON_BYTES = 512;
 
     /// @notice Registry of anchored batches.
     IProofRegistry public immutable PROOFS;
@@ -68,14 +74,16 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
         for (uint256 i = 0; i < reports.length; ++i) {
             // 63/64 of what is left reaches the inner call. A caller who leaves too little would
             // make honest entries fail, so too little gas fails the whole transaction instead.
-            if (gasleft() < SETTLEMENT_GAS) {
-                revert ReportConsumerGasTooLow(gasleft(), SETTLEMENT_GAS);
+            if (gasleft() < REQUIRED_GAS) {
+                revert ReportConsumerGasTooLow(gasleft(), REQUIRED_GAS);
             }
-            try this.settleProven(agreementIds[i], reports[i], leaves[i], inclusion.stream) {
-                ++settledCount;
-            } catch (bytes memory reason) {
-                emit ReportNotSettled(agreementIds[i], leaves[i], reason);
-            }
+            (bool isDone, bytes memory reason) = _callSelf(
+                abi.encodeCall(
+                    this.settleProven, (agreementIds[i], reports[i], leaves[i], inclusion.stream)
+                )
+            );
+            if (isDone) ++settledCount;
+            else emit ReportNotSettled(agreementIds[i], leaves[i], reason);
         }
     }
 
@@ -102,6 +110,19 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
     function _settle(uint256 agreementId, Report calldata report, bytes32 leaf, bytes32 stream)
         internal
         virtual;
+
+    /// @dev `address(this).call`, with bounds on the gas it takes and on what it answers.
+    function _callSelf(bytes memory data) private returns (bool isDone, bytes memory reason) {
+        assembly ("memory-safe") {
+            isDone := call(SETTLEMENT_GAS, address(), 0, add(data, 0x20), mload(data), 0, 0)
+            let size := returndatasize()
+            if gt(size, MAX_REASON_BYTES) { size := MAX_REASON_BYTES }
+            reason := mload(0x40)
+            mstore(0x40, add(reason, and(add(size, 0x3f), not(0x1f))))
+            mstore(reason, size)
+            returndatacopy(add(reason, 0x20), 0, size)
+        }
+    }
 
     /// @dev What must hold whatever the agreement: a fact, or a right of exactly this contract.
     function _checkRight(Report calldata report, bytes32 expected) internal pure {
