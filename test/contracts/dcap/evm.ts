@@ -22,11 +22,15 @@ export async function startEvm(hardfork: 'osaka' | 'prague'): Promise<Evm> {
   )
   const url = await new Promise<string>((resolve, reject) => {
     let printed = ''
-    child.stdout?.on('data', (chunk: Uint8Array) => {
+    const listen = (chunk: Uint8Array) => {
       printed += new TextDecoder().decode(chunk)
       const match = /Listening on (127\.0\.0\.1:\d+)/.exec(printed)
-      if (match?.[1] !== undefined) resolve(`http://${match[1]}`)
-    })
+      if (match?.[1] === undefined) return
+      // What it prints from here on, a line a call, is nobody's business, but must be read.
+      child.stdout?.off('data', listen).resume()
+      resolve(`http://${match[1]}`)
+    }
+    child.stdout?.on('data', listen)
     child.once('exit', () => {
       reject(new Error(`anvil stopped before it listened:\n${printed}`))
     })

@@ -34,7 +34,8 @@ export function packLoosely(quote: Uint8Array): Uint8Array {
   return concatBytes(signed, size, packed)
 }
 
-function signedLengthOf(quote: Uint8Array): number {
+/** Length of header, descriptor and body, as the first bytes have it. */
+export function signedLengthOf(quote: Uint8Array): number {
   if ((quote[0] ?? 0) !== 5) return 632
   // Version 5: body type 2 is TD 1.0.
   return quote[48] === 2 ? 638 : 702
