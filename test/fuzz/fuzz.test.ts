@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cborFuzzer } from './cbor.ts'
+import { documentFuzzers } from './documents.ts'
 import { runFuzzer } from './harness.ts'
 import { coseKeyFuzzer, sign1Fuzzer } from './keys.ts'
 import { sequenceFuzzer, signedPackFuzzer, tamperedPackFuzzer } from './pack.ts'
@@ -25,5 +26,11 @@ describe('a short run of every fuzzer', () => {
     expect(tried).toBe(1500)
     expect(accepted).toBeGreaterThan(0)
     expect(accepted).toBeLessThan(tried)
+  })
+
+  it.each(documentFuzzers)('$name breaks no law either', (fuzzer) => {
+    const { accepted } = runFuzzer(fuzzer, { inputs: 300, seed: 1 })
+    expect(accepted).toBeGreaterThan(0)
+    expect(accepted).toBeLessThan(300)
   })
 })
