@@ -4,7 +4,8 @@ import { BaseError } from '#schemas/errors.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText, verdicts } from '#schemas/report.ts'
-import { type QuotePolicyDocument, createQuotePolicy } from '#verifier/appraisal/policy.ts'
+import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
+import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
 import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
 import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
@@ -12,27 +13,6 @@ import { readPemCertificates } from '#verifier/x509/pem.ts'
 
 /** Exit codes of `plumbline verify`, apart from 0 for an accepted bundle. */
 export const verifyExitCodes = { refused: 1, error: 3 } as const
-
-/**
- * What is accepted when the auditor names no policy of their own: genuine platforms at their newest
- * TCB level, any image. The image's measurements are printed, for comparison with those of a release.
- */
-const plainPolicy: QuotePolicyDocument = {
-  id: 'plumbline verify, no policy given: UpToDate platforms, any image',
-  tees: ['TDX'],
-  tcb: {
-    acceptedStatuses: { UpToDate: { graceDays: null } },
-    minimumEvaluationDataNumber: 0,
-    minimumQeEvaluationDataNumber: 0,
-    deniedAdvisories: [],
-    maximumCollateralAgeDays: null,
-  },
-  platforms: { allowed: 'any', denied: [] },
-  allowedTdAttributes: [],
-  allowedServiceTds: [],
-  images: 'any',
-  enclaves: [],
-}
 
 /** Raised when a file that the command needs is not there or not readable. */
 export class UnreadableFileError extends BaseError {
@@ -82,7 +62,7 @@ export function registerVerify(program: Command): void {
         rootCertificate,
         quotePolicy: createQuotePolicy(
           options.quotePolicy === undefined
-            ? plainPolicy
+            ? plainQuotePolicy
             : readJson(options.quotePolicy, '--quote-policy'),
         ),
         crypto: nodeCrypto,

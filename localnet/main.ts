@@ -20,7 +20,7 @@ function readPort(text: string): number {
 const program = new Command('npm start --')
   .description('Run the main job on this machine: three chains, one proof, four settlements.')
   .option('--once', 'end by itself when everything is settled')
-  .option('--port-base <port>', 'first of the five ports that are used', readPort, defaultPortBase)
+  .option('--port-base <port>', 'first of the six ports that are used', readPort, defaultPortBase)
   .option('--folder <path>', 'where state and logs go', join(root, '.plumbline', 'localnet'))
   .option('--json <file>', 'also write the table as JSON')
   .parse()
@@ -85,6 +85,7 @@ function print(result: MainJobResult): void {
   console.log(`Signed by      ${batch.signer} (key of the confidential VM, made at its boot)`)
   console.log('ms             from the last reading sent by a device to its settlement in a block')
   console.log(`\nLook at`)
+  console.log(`  explorer     ${result.explorerUrl}/`)
   console.log(`  relayer      ${result.relayerUrl}/`)
   console.log(`  worker       ${result.workerUrl}/v1/batches?after=0`)
   for (const { chainId, name, rpcUrl } of chains)
@@ -93,8 +94,17 @@ function print(result: MainJobResult): void {
     `  registries   ${addresses.enclaveRegistry} (enclaves), ${addresses.proofRegistry} (proofs)`,
   )
   console.log(`  logs         ${join(options.folder, 'logs')}`)
+  console.log(`  bundles      ${result.handOver.bundleFolder}`)
+  console.log(`\nCheck one yourself, offline, from the platform’s root to the devices’ signatures:`)
+  console.log(`  npm run -s plumbline -- ${result.handOver.verifyArguments.join(' ')}`)
   if (options.json !== undefined) {
-    const document = { batch: batch.digest, restarts: result.restarts, rows }
+    const document = {
+      batch: batch.digest,
+      bundles: result.handOver.bundles,
+      verify: result.handOver.verifyArguments,
+      restarts: result.restarts,
+      rows,
+    }
     writeFileSync(options.json, `${JSON.stringify(document, undefined, 2)}\n`)
   }
 }

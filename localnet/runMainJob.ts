@@ -9,9 +9,11 @@ import { prepareRelayer } from '#relayer/local/startRelayer.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import { streamId } from '#schemas/batch.ts'
 import { type Hex, toHex } from '#schemas/bytes.ts'
+import type { Deployment } from '#schemas/deployment.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { root } from '#tools/paths.ts'
+import type { QuotePolicyDocument } from '#verifier/appraisal/policy.ts'
 import { imageId } from '#verifier/quote/imageId.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { accounts } from './accounts.ts'
@@ -21,6 +23,8 @@ import { localChains } from './chains/localChains.ts'
 import { type Chain, startChain } from './chains/startChain.ts'
 import { type FleetDevice, type Measurement, createDevice } from './fleet/device.ts'
 import { sendPacks } from './fleet/uplink.ts'
+import { startExplorerServer } from './explorerServer.ts'
+import { type HandOver, handOver } from './handOver.ts'
 import { assertPortFree } from './processes/ports.ts'
 import { type Supervisor, createSupervisor } from './processes/supervisor.ts'
 import type { Progress } from './progress.ts'
@@ -40,11 +44,13 @@ import {
 } from './scenario.ts'
 import { type ChainSettlement, awaitSettlements } from './settlements.ts'
 import { type Platform, createPlatform } from './tdx/platform.ts'
+import { serveCertification } from './tdx/serveCertification.ts'
+import { strictPolicy } from './tdx/strictPolicy.ts'
 
 export const defaultPortBase = 8545
 
 export type MainJobOptions = {
-  /** Five ports from here on: three chains, the worker, the relayer. */
+  /** Six ports from here on: three chains, the worker, the relayer, the explorer. */
   readonly portBase: number
   /** Everything that the run writes; emptied first. */
   readonly folder: string
@@ -60,6 +66,8 @@ export type MainJobResult = {
   readonly agreements: readonly LocalAgreement[]
   readonly workerUrl: string
   readonly relayerUrl: string
+  readonly explorerUrl: string
+  readonly handOver: HandOver
   /** When the devices sent their last reading: this machine's clock. */
   readonly lastReadingSentMs: number
   readonly restarts: number
@@ -99,6 +107,13 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
     const relayerPort = portBase + 4
     await assertPortFree(workerPort, 'the enclave worker')
     await assertPortFree(relayerPort, 'the relayer')
+    await assertPortFree(portBase + 5, 'the explorer')
+
+    const explorer = await progress.step('explorer built and served', () =>
+      startExplorerServer(portBase + 5),
+    )
+    closers.push(() => explorer.close())
+    progress.note(`watch at ${explorer.url}`)
 
     const recordings = await progress.step('recordings read from their packages', async () => ({
       year: await readSolarYear(),
@@ -146,6 +161,8 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       }),
     )
 
+    const certification = await serveCertification(platform)
+    closers.push(() => certification.close())
     const firmware = toHex(createHash('sha256').update('plumbline fleet device').digest())
     const meter = createDevice({ stream, series: plant.series, unit: plant.unit, firmware })
     const mote = createDevice({ stream, series: shipment.series, unit: shipment.unit, firmware })
@@ -155,6 +172,8 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       listen: { host: '127.0.0.1', port: workerPort },
       dataFolder: join(folder, 'worker'),
       guestAgent: join(folder, 'dstack.sock'),
+      certificationService: certification.url,
+      publishesReadings: true,
       registries: chains.map(({ chainId, rpcUrl }) => ({
         chainId,
         registry: addresses.enclaveRegistry.toLowerCase(),
@@ -185,15 +204,27 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
       bootPlatform(platform, workerConfig, chains, addresses),
     )
     closers.push(() => agent.close())
+    const workerUrl = `http://127.0.0.1:${workerPort}`
+    const relayerUrl = `http://127.0.0.1:${relayerPort}`
+    const quotePolicy = {
+      ...strictPolicy(platform, { mrConfigId: agent.mrConfigId }),
+      id: 'plumbline local: this platform, this image, up to date',
+    }
+    explorer.describe(
+      describeDeployment({ platform, quotePolicy, chains, addresses, agreements }),
+      {
+        worker: workerUrl,
+        relayer: relayerUrl,
+        chains: new Map(chains.map(({ chainId, rpcUrl }) => [chainId, rpcUrl])),
+      },
+    )
     await progress.step('a month passes: the chains’ clocks are set to now', () =>
       Promise.all(chains.map(catchUp)),
     )
 
-    const workerUrl = `http://127.0.0.1:${workerPort}`
     await progress.step('enclave worker attested and listening', () =>
       startWorkerService(supervisor, folder, workerUrl),
     )
-    const relayerUrl = `http://127.0.0.1:${relayerPort}`
     await progress.step('relayer running in workerd', () =>
       startRelayerService(supervisor, folder, relayerPort, {
         version: 1,
@@ -242,8 +273,13 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
         },
       }),
     )
+    const handedOver = await progress.step('a proof bundle of every report written', () =>
+      handOver(folder, workerUrl, batch, { platform, quotePolicy }),
+    )
     return {
       result: {
+        explorerUrl: explorer.url,
+        handOver: handedOver,
         batch,
         settlements,
         chains,
@@ -259,6 +295,47 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+function describeDeployment({
+  platform,
+  quotePolicy,
+  chains,
+  addresses,
+  agreements,
+}: {
+  readonly platform: Platform
+  readonly quotePolicy: QuotePolicyDocument
+  readonly chains: readonly Chain[]
+  readonly addresses: LocalnetAddresses
+  readonly agreements: readonly LocalAgreement[]
+}): Deployment {
+  const lower = (address: string) => address.toLowerCase() as Hex
+  return {
+    version: 1,
+    name: 'Local rehearsal',
+    streamName,
+    rootCertificate: platform.rootCertificatePem,
+    rootName: 'a platform made on this machine, not Intel’s',
+    quotePolicy,
+    chains: chains.map(({ chainId, name }) => ({
+      chainId,
+      name,
+      enclaveRegistry: lower(addresses.enclaveRegistry),
+      proofRegistry: lower(addresses.proofRegistry),
+    })),
+    agreements: agreements.map((agreement) => ({
+      label: agreement.label,
+      kind: agreement.kind,
+      chainId: agreement.chain.chainId,
+      contract: lower(agreement.contract),
+      agreementId: agreement.agreementId,
+      subject: agreement.subject,
+      policyId: agreement.policyId,
+      unit: agreement.amount.unit,
+      decimals: agreement.amount.decimals,
+    })),
   }
 }
 
