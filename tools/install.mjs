@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url'
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const stampFile = join(root, 'node_modules', '.plumbline-install')
 
-/** What an install depends on: the lock file, the manifest and npm's settings. */
+/** What an install depends on: the lock file, which repeats the manifest's dependencies, and npm's settings. */
 function installDigest() {
   const hash = createHash('sha256')
-  for (const file of ['package-lock.json', 'package.json', '.npmrc']) {
+  for (const file of ['package-lock.json', '.npmrc']) {
     hash.update(readFileSync(join(root, file)))
   }
   return hash.digest('hex')
