@@ -16,6 +16,7 @@ import {
   type CollateralItems,
   collateralItems,
 } from '#contracts/attestation/dcap/collateralItems.ts'
+import { appraisalPolicyArtifact } from '#contracts/artifacts/AppraisalPolicy.ts'
 import { collateralStoreArtifact } from '#contracts/artifacts/CollateralStore.ts'
 import { dcapQuoteVerifierArtifact } from '#contracts/artifacts/DcapQuoteVerifier.ts'
 import { serialNumber } from '#contracts/deploy/collateral.ts'
@@ -51,8 +52,28 @@ export type AppraisalRequest = {
   readonly now: number
 }
 
+/** An appraisal policy with one entry on each of its lists. */
+export type OnChainPolicy = {
+  readonly rules: {
+    readonly evaluationNumberFloor: number
+    readonly qeEvaluationNumberFloor: number
+    readonly maximumCollateralAgeSeconds: number
+    readonly acceptedTcbStatuses: number
+    readonly requiresAllowedPlatform: boolean
+    readonly requiresImage: boolean
+    readonly allowedTdAttributes: Hex
+  }
+  readonly graceStatus: number
+  readonly graceSeconds: number
+  readonly deniedAdvisory: Hex
+  readonly deniedPlatform: Hex
+  readonly allowedPlatform: Hex
+}
+
 export type Bench = {
   appraise(request: AppraisalRequest): Promise<Verdict>
+  /** The rule that refuses under a policy, or `accepted`. */
+  ruleUnder(policy: OnChainPolicy, request: AppraisalRequest): Promise<string>
   stop(): Promise<void>
 }
 
@@ -63,30 +84,33 @@ export type Bench = {
 export async function startBench(hardfork: 'osaka' | 'prague' = 'osaka'): Promise<Bench> {
   const evm = await startEvm(hardfork)
   const { abi, code } = compileBench()
+  const codes = ({ rootCertificate }: AppraisalRequest) =>
+    [
+      concat([
+        collateralStoreArtifact.bytecode,
+        encodeAbiParameters([{ type: 'bytes32' }], [toHex(sha256(rootCertificate))]),
+      ]),
+      dcapQuoteVerifierArtifact.bytecode,
+    ] as const
+  const ask = (functionName: string, args: readonly unknown[], time: number) =>
+    callAt(evm.url, { code, data: encodeFunctionData({ abi, functionName, args }), time })
   return {
     stop: () => evm.stop(),
-    async appraise({ rootCertificate, collateral, evidence, now }) {
-      const items = collateralItems(collateral)
-      const answer = await callAt(evm.url, {
-        code,
-        data: encodeFunctionData({
-          abi,
-          functionName: 'appraise',
-          args: [
-            concat([
-              collateralStoreArtifact.bytecode,
-              encodeAbiParameters([{ type: 'bytes32' }], [toHex(sha256(rootCertificate))]),
-            ]),
-            dcapQuoteVerifierArtifact.bytecode,
-            uploads(items),
-            evidence,
-          ],
-        }),
-        time: now,
-      })
+    async appraise(request) {
+      const { collateral, evidence, now } = request
+      const args = [...codes(request), uploads(collateralItems(collateral)), evidence]
+      const answer = await ask('appraise', args, now)
       if ('revert' in answer) return refusedBy(answer.revert)
       const appraisal = decodeFunctionResult({ abi, functionName: 'appraise', data: answer.result })
       return { rule: 'accepted', appraisal: appraisal as OnChainAppraisal }
+    },
+    async ruleUnder(policy, request) {
+      const { collateral, evidence, now } = request
+      const items = uploads(collateralItems(collateral))
+      const wanted = { code: appraisalPolicyArtifact.bytecode, ...policy }
+      const args = [...codes(request), items, evidence, wanted]
+      const answer = await ask('appraiseUnder', args, now)
+      return 'revert' in answer ? refusedBy(answer.revert).rule : 'accepted'
     },
   }
 }
@@ -117,11 +141,15 @@ const synonyms: Readonly<Record<string, string>> = {
   TcbInfoMissing: 'FmspcMismatch',
 }
 
-const errors: Abi = [...collateralStoreArtifact.abi, ...dcapQuoteVerifierArtifact.abi]
+const errors: Abi = [
+  ...collateralStoreArtifact.abi,
+  ...dcapQuoteVerifierArtifact.abi,
+  ...appraisalPolicyArtifact.abi,
+]
 
 function refusedBy(data: Hex): Verdict {
   const { errorName, args } = decodeErrorResult({ abi: errors, data })
-  const rule = errorName.replace(/^(?:CollateralStore|DcapQuoteVerifier)/, '')
+  const rule = errorName.replace(/^(?:CollateralStore|DcapQuoteVerifier|AppraisalPolicy)/, '')
   return { rule: synonyms[rule] ?? rule, error: `${errorName}(${(args ?? []).join(', ')})` }
 }
 

@@ -6,9 +6,14 @@ import {
   negativeNames,
   negatives,
 } from '#localnet/tdx/negatives.ts'
+import { createPlatform } from '#localnet/tdx/platform.ts'
+import { deniedAdvisory, deniedPpid } from '#localnet/tdx/strictPolicy.ts'
 import { QuoteRefusedError } from '#verifier/appraisal/errors.ts'
 import { refusalRules } from '#verifier/appraisal/rules.ts'
-import { type Bench, startBench } from './bench.ts'
+import { type TcbStatus, tcbStatuses } from '#verifier/collateral/tcbStatus.ts'
+import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
+import { advisoryTag } from './advisoryTag.ts'
+import { type Bench, type OnChainPolicy, startBench } from './bench.ts'
 import { packLoosely } from './packLoosely.ts'
 
 const now = Date.UTC(2026, 8, 1, 12) / 1000
@@ -43,6 +48,30 @@ const differently: Partial<Record<NegativeName, string>> = {
   innerTypeNested: 'accepted',
 }
 
+const honest = createPlatform({ now })
+
+/** `strictPolicy` of the local platform, less what is the registry's business: images and report data. */
+const strictOnChain: OnChainPolicy = {
+  rules: {
+    evaluationNumberFloor: 20,
+    qeEvaluationNumberFloor: 20,
+    maximumCollateralAgeSeconds: 28 * 86_400,
+    acceptedTcbStatuses: maskOf('UpToDate', 'ConfigurationAndSWHardeningNeeded'),
+    requiresAllowedPlatform: true,
+    requiresImage: true,
+    allowedTdAttributes: '0x0000000000000000',
+  },
+  graceStatus: tcbStatuses.indexOf('ConfigurationAndSWHardeningNeeded'),
+  graceSeconds: 30 * 86_400,
+  deniedAdvisory: advisoryTag(deniedAdvisory),
+  deniedPlatform: `0x${deniedPpid}`,
+  allowedPlatform: toHex(honest.ppid),
+}
+
+function maskOf(...statuses: readonly TcbStatus[]): number {
+  return statuses.reduce((mask, status) => mask | (1 << tcbStatuses.indexOf(status)), 0)
+}
+
 /** Evidence as a careless or hostile packer would make it: nothing is checked on the way. */
 async function ruleOf(bench: Bench, name: NegativeName): Promise<string> {
   const { quote, collateral, rootCertificateDer } = mintNegative(name, { now })
@@ -64,6 +93,30 @@ describe('contracts/attestation/dcap', () => {
     bench = await startBench()
   })
   afterAll(() => bench.stop())
+
+  it.each(
+    negativeNames
+      .filter((name) => {
+        const { id, where } = refusalRules[negatives[name].rule]
+        return id >= 300 && id < 332 && where === 'both'
+      })
+      .map((name) => [name, negatives[name].rule] as const),
+  )('%s is refused under a strict policy on chain as %s', async (name, rule) => {
+    const { quote, collateral, rootCertificateDer } = mintNegative(name, { now })
+    const evidence: Hex = toHex(packLoosely(quote))
+    const request = { rootCertificate: rootCertificateDer, collateral, evidence, now }
+    expect(await bench.ruleUnder(strictOnChain, request)).toBe(rule)
+  })
+
+  it('the honest platform passes under that policy', async () => {
+    const request = {
+      rootCertificate: honest.rootCertificateDer,
+      collateral: honest.collateral(),
+      evidence: packQuoteEvidence(honest.mintQuote({ reportData: new Uint8Array(64) })),
+      now,
+    }
+    expect(await bench.ruleUnder(strictOnChain, request)).toBe('accepted')
+  })
 
   const genuineness = negativeNames.filter((name) => {
     const { id } = refusalRules[negatives[name].rule]
