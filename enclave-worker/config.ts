@@ -7,6 +7,8 @@ import { type Policy, decodePolicy, policyExclusiveTo, policyId } from '#schemas
 import { subjectId, zeroHash } from '#schemas/report.ts'
 import { rightClass, rightId } from '#schemas/right.ts'
 import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
+import { NotForProductionError } from '#verifier/appraisal/notForProductionError.ts'
+import { assertProductionKmsRoot } from '#verifier/appraisal/productionPolicy.ts'
 import { parseCertificate } from '#verifier/x509/certificate.ts'
 import type { MakerStatement } from './enrolment/makerStatement.ts'
 import { type Assignment, assignmentKey } from './windows/assignment.ts'
@@ -167,6 +169,13 @@ export const configSchema = z.strictObject({
   tickMs: z.int().min(10).max(60_000).default(250),
   /** `kms`: the ledger is sealed with the application's key. `none` is for a disk encrypted below. */
   sealing: z.enum(['kms', 'none']).default('kms'),
+  /**
+   * Whose keys seal: root of the key management service (`kmsInfo.k256Pubkey` of its contract) and the
+   * application. Absent: those of whatever KMS the guest has.
+   */
+  kms: z.strictObject({ root: hex(33), appId: hex(20).optional() }).optional(),
+  /** Refuse to run on what is for development; see {@link assertProductionConfig}. */
+  production: z.boolean().default(false),
   /** Address whose capability tokens open the administration calls; absent: they stay shut. */
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),
@@ -208,16 +217,48 @@ export type WorkerConfig = Omit<
   | 'policies'
   | 'assignments'
   | 'operator'
+  | 'kms'
 > & {
   readonly streamId: Hex
   readonly registries: readonly RegistryTarget[]
   readonly anchorChainId: bigint
   readonly release: Hex
   readonly operator: Hex | undefined
+  readonly kms: { readonly root: Hex; readonly appId: Hex | undefined } | undefined
   readonly devices: readonly EnrolledDevice[]
   readonly makers: readonly MakerStatement[]
   readonly policies: readonly PolicyEntry[]
   readonly assignments: readonly Assignment[]
+}
+
+/**
+ * Settings that a worker of production must not have. What the platform is shows only in its quote,
+ * which is looked at when the worker starts.
+ *
+ * @throws {@link NotForProductionError} `LedgerNotSealed`, `GuestAgentOverNetwork`,
+ *   `KmsRootNotPinned` or `DevelopmentKmsRoot`.
+ */
+function assertProductionConfig(config: z.output<typeof configSchema>): void {
+  if (config.sealing !== 'kms') {
+    throw new NotForProductionError('LedgerNotSealed', 'The ledger lies open on the host’s disk.', {
+      field: 'config.sealing',
+      remedy: 'Write "kms".',
+    })
+  }
+  if (!config.guestAgent.startsWith('/')) {
+    throw new NotForProductionError(
+      'GuestAgentOverNetwork',
+      'The guest agent is reached over a network; a guest’s own is a socket.',
+      { field: 'config.guestAgent', remedy: 'Mount and name /var/run/dstack.sock.' },
+    )
+  }
+  if (config.kms === undefined) {
+    throw new NotForProductionError('KmsRootNotPinned', 'Any KMS may give the sealing key.', {
+      field: 'config.kms.root',
+      remedy: 'Pin kmsInfo.k256Pubkey of the KMS contract.',
+    })
+  }
+  assertProductionKmsRoot(config.kms.root as Hex)
 }
 
 function refuse(field: string, message: string, remedy?: string, cause?: unknown): never {
@@ -258,7 +299,7 @@ function readDevice(device: z.output<typeof deviceSchema>, field: string): Enrol
  *
  * @param value - Parsed JSON.
  * @throws {@link InvalidConfigError} names the first field at fault; errors of policies and rights
- *   come through as they are.
+ *   come through as they are, and {@link NotForProductionError} where `production` is set.
  */
 export function readConfig(value: unknown): WorkerConfig {
   const result = configSchema.safeParse(value)
@@ -272,6 +313,7 @@ export function readConfig(value: unknown): WorkerConfig {
     })
   }
   const config = result.data
+  if (config.production) assertProductionConfig(config)
 
   const registries = config.registries.map((entry) => ({
     chainId: BigInt(entry.chainId),
@@ -419,6 +461,10 @@ export function readConfig(value: unknown): WorkerConfig {
     anchorChainId: BigInt(config.anchorChainId),
     release: config.release as Hex,
     operator: config.operator as Hex | undefined,
+    kms:
+      config.kms === undefined
+        ? undefined
+        : { root: config.kms.root as Hex, appId: config.kms.appId as Hex | undefined },
     devices,
     makers,
     policies,

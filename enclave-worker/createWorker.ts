@@ -24,6 +24,8 @@ import { createRosterHasher } from './batches/rosterRows.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
 import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
+import { parseQuote } from '#verifier/quote/parseQuote.ts'
+import { assertProductionQuote } from '#verifier/quote/productionQuote.ts'
 import { createEnrolments } from './enrolment/enrol.ts'
 import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
@@ -76,7 +78,7 @@ export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
   return {
     clock: { nowMs: () => Date.now() },
     log,
-    agent: createGuestAgent(config.guestAgent),
+    agent: createGuestAgent(config.guestAgent, config.kms),
     collateral:
       config.certificationService === undefined
         ? undefined
@@ -96,6 +98,12 @@ async function createLedgerSeal(config: WorkerConfig, ports: WorkerPorts): Promi
   if (config.sealing === 'none') return noSeal
   const key = await ports.agent.sealingKey('plumbline/ledger/1')
   return createSeal(key, fromHex(config.streamId, 'stream', 32), ports.randomBytes)
+}
+
+/** A quote over nothing, for our own eyes: it says where we run, and vouches for no key. */
+async function assertProductionPlatform(agent: GuestAgent): Promise<void> {
+  const { quote } = await agent.quote(new Uint8Array(64))
+  assertProductionQuote(parseQuote(fromHex(quote, 'quote')))
 }
 
 /** The books of a boot: what the ledger holds, and the keys that go on writing in it. */
@@ -171,12 +179,13 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
  * and closes windows as they fall due.
  *
  * @throws LedgerCorruptError | LedgerForeignError | FolderInUseError | RolledBackError |
- *   GuestAgentError | PortTakenError
+ *   GuestAgentError | ForeignKeyError | NotForProductionError | PortTakenError
  */
 export async function startWorker(
   config: WorkerConfig,
   ports: WorkerPorts,
 ): Promise<RunningWorker> {
+  if (config.production) await assertProductionPlatform(ports.agent)
   const books = await openBooks(config, ports)
   try {
     return await runWorker(config, ports, books)
@@ -353,6 +362,7 @@ async function runWorker(
         ledger,
         nowMs: clock.nowMs(),
         isHeld: closer.held() !== undefined,
+        attestedMs: attestations.madeMs(),
         residentBytes: process.memoryUsage.rss(),
       }),
     attestations,
@@ -403,7 +413,7 @@ async function runWorker(
       })
     }, freeSpaceCheckMs),
     setInterval(() => {
-      void attestations.attestMissing()
+      void attestations.attestDue()
       guard.compare().catch(failWith)
     }, retryMs),
   ]
@@ -415,7 +425,7 @@ async function runWorker(
   }
   let server: HttpServer
   try {
-    await attestations.attestMissing()
+    await attestations.attestDue()
     server = await serveHttp(app, config.listen, config.limits)
   } catch (error) {
     await release()

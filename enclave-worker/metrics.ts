@@ -35,6 +35,8 @@ export function metricsText(parts: {
   readonly ledger: Ledger
   readonly nowMs: number
   readonly isHeld: boolean
+  /** When each registry's newest attestation was made. */
+  readonly attestedMs: ReadonlyMap<bigint, number>
   readonly residentBytes: number
 }): string {
   const { state, counters, ledger, nowMs } = parts
@@ -90,6 +92,16 @@ export function metricsText(parts: {
     family('plumbline_signing_held', 'gauge', 'One while no batch can be signed.', [
       { value: parts.isHeld ? 1 : 0 },
     ]),
+    family(
+      'plumbline_attestation_age_seconds',
+      'gauge',
+      'Age of the newest attestation of this boot, by chain; beyond a day renewal fails.',
+      [...parts.attestedMs].map(([chainId, madeMs]) => ({
+        labels: { chain: String(chainId) },
+        value: (nowMs - madeMs) / 1000,
+      })),
+      'seconds',
+    ),
     family('plumbline_ledger_syncs', 'counter', 'Disk syncs since this boot.', [
       { value: stats.syncs },
     ]),

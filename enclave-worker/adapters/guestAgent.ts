@@ -1,7 +1,9 @@
 import { DstackClient } from '@phala/dstack-sdk'
+import { secp256k1 } from '@noble/curves/secp256k1'
 import { z } from 'zod'
-import { type Hex, equalBytes, fromHex } from '#schemas/bytes.ts'
+import { type Hex, equalBytes, fromHex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
+import { verifyKmsKey } from '#verifier/dstack/kmsChain.ts'
 import type { GuestAgent } from '../ports.ts'
 
 /** Raised when the guest agent is away, refuses, or answers what cannot be believed. */
@@ -14,6 +16,7 @@ const quoteResponse = z.object({
   quote: z.string().regex(/^(0x)?([0-9a-f]{2})+$/),
   event_log: z.string(),
 })
+const identityResponse = z.object({ app_id: z.string().regex(/^[0-9a-fA-F]{40}$/) })
 const infoResponse = z.object({ tcb_info: z.object({ app_compose: z.string() }) })
 
 /** TDX quote v4: header 48; in the TD 1.0 body, report data begins at 520 and has 64 bytes. */
@@ -28,6 +31,22 @@ function carries(quote: Uint8Array, reportData: Uint8Array): boolean {
   return equalBytes(quote.subarray(offset, offset + 64), reportData)
 }
 
+/** Raised when a key is not one that the pinned key management service derived for this application. */
+export class ForeignKeyError extends BaseError {
+  override readonly name = 'ForeignKeyError'
+}
+
+/** Whose keys are taken for sealing. */
+export type KmsPin = {
+  /** Compressed root key of the key management service. */
+  readonly root: Hex
+  /** Application that the key must belong to; absent: the one that the agent says it runs. */
+  readonly appId?: Hex | undefined
+}
+
+/** Signed by the KMS's chain beside the key; it does not change the key. */
+const sealingPurpose = 'sealing'
+
 /**
  * The enclave's guest agent through `@phala/dstack-sdk`, whose answers are taken for nothing until
  * they are checked: the SDK resolves with error objects, throws unrelated TypeErrors on refusals and
@@ -35,11 +54,13 @@ function carries(quote: Uint8Array, reportData: Uint8Array): boolean {
  *
  * - `getQuote` is given bytes: of a text it would quote the hex of the characters.
  * - What comes back must carry the report data that was asked for.
+ * - With a pin, a sealing key must come with signatures that lead from it to the pinned KMS root.
  * - A unix socket reply is counted in UTF-16 units by the SDK: paths are ASCII only.
  *
  * @param endpoint - http URL or socket path; never taken from the environment.
+ * @param kms - Absent: sealing keys are taken from whatever KMS the guest has.
  */
-export function createGuestAgent(endpoint: string): GuestAgent {
+export function createGuestAgent(endpoint: string, kms?: KmsPin): GuestAgent {
   // Made on each call: the constructor throws while the socket is not there yet.
   const client = (): DstackClient => new DstackClient(endpoint)
   const ask = async <Answer>(method: string, call: () => Promise<Answer>): Promise<Answer> => {
@@ -60,6 +81,33 @@ export function createGuestAgent(endpoint: string): GuestAgent {
     })
   }
 
+  /** The key's own public key, never one that comes with the chain. */
+  async function assertKmsKey(key: Uint8Array, chain: readonly Uint8Array[], pin: KmsPin) {
+    const appId = pin.appId ?? (await ownAppId())
+    try {
+      verifyKmsKey({
+        publicKey: toHex(secp256k1.getPublicKey(key, true)),
+        purpose: sealingPurpose,
+        appId,
+        signatureChain: chain.map((signature) => toHex(signature)),
+        kmsRoot: pin.root,
+      })
+    } catch (cause) {
+      throw new ForeignKeyError('The sealing key is not one of the pinned KMS for this app.', {
+        field: 'kms.root',
+        metaMessages: [`App id: ${appId}`, `KMS root: ${pin.root}`],
+        remedy: 'Correct kms.root, or deploy under the KMS that it names. Nothing was sealed.',
+        cause,
+      })
+    }
+  }
+
+  async function ownAppId(): Promise<Hex> {
+    const parsed = identityResponse.safeParse(await ask('Info', () => client().info()))
+    if (!parsed.success) return unbelievable('Info', 'it tells no app id')
+    return `0x${parsed.data.app_id.toLowerCase()}`
+  }
+
   return {
     async quote(reportData) {
       const answer = await ask('GetQuote', () => client().getQuote(reportData))
@@ -73,11 +121,12 @@ export function createGuestAgent(endpoint: string): GuestAgent {
     },
     async sealingKey(path) {
       if (!/^[!-~]+$/.test(path)) return unbelievable('GetKey', 'the path is not ASCII')
-      const answer = await ask('GetKey', () => client().getKey(path, 'sealing'))
-      const key = answer.key
+      const answer = await ask('GetKey', () => client().getKey(path, sealingPurpose))
+      const { key, signature_chain: chain } = answer
       if (!(key instanceof Uint8Array) || key.length !== 32 || key.every((byte) => byte === 0)) {
         return unbelievable('GetKey', 'the key is not 32 bytes')
       }
+      if (kms !== undefined) await assertKmsKey(key, chain, kms)
       return key
     },
     async appCompose() {

@@ -23,13 +23,17 @@ export class NotAttestedYetError extends BaseError {
 
 export type Attestations = {
   /**
-   * Tries every registry that is not attested yet, and fetches collateral where it is missing;
-   * failures are logged and tried again later.
+   * Attests every registry that is not attested yet or not since {@link renewAtLatestMs}, and fetches
+   * collateral where it is missing; failures are logged and tried again later.
    */
-  attestMissing(): Promise<void>
+  attestDue(): Promise<void>
   isAttested(chainId: bigint): boolean
+  /** When this boot's newest attestation for each registry was made, Unix milliseconds. */
+  madeMs(): ReadonlyMap<bigint, number>
   /** The attestation for a registry: of this boot, renewed when its block has grown old. */
   current(chainId: bigint, nonce?: Hex): Promise<Attestation>
+  /** As it is kept, however old: for proofs of what was signed, not for registering a signer. */
+  kept(chainId: bigint, signer: Hex): Promise<Attestation>
   /** A stored one, of this or an earlier boot. */
   stored(chainId: bigint, signer: Hex): Promise<Attestation>
 }
@@ -43,6 +47,15 @@ const renewAfterBlocks = 64n
 const maxQuotesAtOnce = 4
 /** However fast blocks come, quotes are not made more often than this. */
 const renewAfterMs = 10_000
+/**
+ * And however seldom anybody asks, not more rarely. A registration lives seven days at most, a
+ * registry looks back 8191 blocks (27 hours at 12 s): an attestation of the last hours is always in
+ * the ledger, so that a signer can still be registered when its process is gone, and a platform that
+ * no longer quotes is noticed days before a registration runs out.
+ */
+const renewAtLatestMs = 12 * 3_600_000
+/** Between two tries of a renewal; what is missing altogether is tried at every call. */
+const retryRenewalMs = 60_000
 
 function describe(error: unknown): string {
   return error instanceof BaseError ? error.shortMessage : String(error)
@@ -65,6 +78,7 @@ export function createAttestations(parts: {
   const { keys, ledger, state, log } = parts
   const current = new Map<bigint, { attestation: Attestation; madeMs: number }>()
   const making = new Map<bigint, Promise<Attestation>>()
+  const triedMs = new Map<bigint, number>()
   let quoting = 0
 
   function sourcesOf(chainId: bigint): { target: AttestationTarget; blocks: BlockSource } {
@@ -84,17 +98,17 @@ export function createAttestations(parts: {
     const { target, blocks } = sourcesOf(chainId)
     const bare = await attestBoot(keys, target, { blocks, agent: parts.agent })
     const attestation = await withCollateral(bare)
-    await keep(chainId, attestation)
+    await keep(chainId, attestation, parts.nowMs())
     log('info', 'attested', { chainId, signer: keys.signer, blockNumber: attestation.blockNumber })
     return attestation
   }
 
-  async function keep(chainId: bigint, attestation: Attestation): Promise<void> {
+  async function keep(chainId: bigint, attestation: Attestation, madeMs: number): Promise<void> {
     const position = ledger.append(encodeJsonRecord('attestation', attestation))
     // Durable before it is served: a batch by a signer that nobody can look up would be stuck.
     await ledger.commit()
     state.attestations.set(attestationKey(keys.signer, chainId), position)
-    current.set(chainId, { attestation, madeMs: parts.nowMs() })
+    current.set(chainId, { attestation, madeMs })
   }
 
   /** A service that is away delays bundles, never the registration of a signer. */
@@ -112,12 +126,12 @@ export function createAttestations(parts: {
 
   async function fetchMissingCollateral(): Promise<void> {
     if (parts.collateral === undefined) return
-    for (const [chainId, { attestation }] of current) {
+    for (const [chainId, { attestation, madeMs }] of current) {
       if (attestation.collateral !== undefined || making.has(chainId)) continue
       const complete = await withCollateral(attestation)
       // One failure is enough: the same service would be asked for the same platform.
       if (complete.collateral === undefined) return
-      if (current.get(chainId)?.attestation === attestation) await keep(chainId, complete)
+      if (current.get(chainId)?.attestation === attestation) await keep(chainId, complete, madeMs)
     }
   }
 
@@ -146,25 +160,35 @@ export function createAttestations(parts: {
     }
   }
 
+  function isDue(chainId: bigint): boolean {
+    const known = current.get(chainId)
+    if (known === undefined) return true
+    const nowMs = parts.nowMs()
+    return (
+      nowMs - known.madeMs >= renewAtLatestMs &&
+      nowMs - (triedMs.get(chainId) ?? 0) >= retryRenewalMs
+    )
+  }
+
   return {
-    async attestMissing() {
+    async attestDue() {
       await Promise.all(
         parts.registries
-          .filter(({ chainId }) => !current.has(chainId))
+          .filter(({ chainId }) => isDue(chainId))
           .map(async ({ chainId }) => {
+            triedMs.set(chainId, parts.nowMs())
             try {
               await makeOnce(chainId)
             } catch (error) {
-              log('warn', 'attestation failed', {
-                chainId,
-                error: describe(error),
-              })
+              const event = current.has(chainId) ? 'renewal failed' : 'attestation failed'
+              log('warn', event, { chainId, error: describe(error) })
             }
           }),
       )
       await fetchMissingCollateral()
     },
     isAttested: (chainId) => current.has(chainId),
+    madeMs: () => new Map([...current].map(([chainId, { madeMs }]) => [chainId, madeMs])),
     async current(chainId, nonce) {
       const { target, blocks } = sourcesOf(chainId)
       if (nonce !== undefined) return quoteFor(target, blocks, nonce)
@@ -177,12 +201,17 @@ export function createAttestations(parts: {
         return await makeOnce(chainId)
       } catch (error) {
         // An attestation that is a little old is better than none while a node is away.
-        log('warn', 'renewal failed', { chainId, error: String(error) })
+        log('warn', 'renewal failed', { chainId, error: describe(error) })
         return known.attestation
       }
     },
     async stored(chainId, signer) {
       if (signer === keys.signer && current.has(chainId)) return this.current(chainId)
+      return this.kept(chainId, signer)
+    },
+    async kept(chainId, signer) {
+      const known = signer === keys.signer ? current.get(chainId) : undefined
+      if (known !== undefined) return known.attestation
       const position = state.attestations.get(attestationKey(signer, chainId))
       if (position === undefined) {
         throw new UnknownAttestationError(
