@@ -533,6 +533,7 @@ contract PerformanceEscrowTest is Settlements {
     function test_settle_payeeThatCallsBackIn_getsNothingMore() public {
         Reentrant thief = new Reentrant();
         (HookToken hook, IPerformanceEscrow.Terms memory wanted) = _hooked(PAYER, address(thief));
+        hook.listen(address(thief));
         vm.startPrank(PAYER);
         hook.approve(address(escrow), 2 * uint256(AMOUNT));
         uint256 id = escrow.create(wanted);
@@ -566,6 +567,7 @@ contract PerformanceEscrowTest is Settlements {
     function test_settle_payerThatRefusesThePenalty_cannotKeepThePayeeFromHisPart() public {
         Refuser payer = new Refuser();
         (HookToken hook, IPerformanceEscrow.Terms memory wanted) = _hooked(address(payer), PAYEE);
+        hook.listen(address(payer));
         payer.act(address(hook), abi.encodeCall(IERC20.approve, (address(escrow), AMOUNT)));
         payer.act(address(escrow), abi.encodeCall(escrow.create, (wanted)));
         afterPeriod();

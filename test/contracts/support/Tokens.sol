@@ -23,9 +23,15 @@ contract FeeToken is ERC20 {
     }
 }
 
-/// @notice Calls the receiver of a transfer, which may refuse it or call back in.
+/// @notice Calls a receiver that listens, which may refuse the transfer or call back in.
 contract HookToken is ERC20 {
+    mapping(address receiver => bool) private _isListening;
+
     constructor() ERC20("Hook", "HOOK") {}
+
+    function listen(address receiver) external {
+        _isListening[receiver] = true;
+    }
 
     function mint(address to, uint256 amount) external {
         _mint(to, amount);
@@ -33,9 +39,7 @@ contract HookToken is ERC20 {
 
     function _update(address from, address to, uint256 amount) internal override {
         super._update(from, to, amount);
-        if (from != address(0) && to.code.length != 0 && msg.sender != to) {
-            ITokenReceiver(to).onTokens(from, amount);
-        }
+        if (_isListening[to]) ITokenReceiver(to).onTokens(from, amount);
     }
 }
 
@@ -69,18 +73,12 @@ contract Reentrant is ITokenReceiver {
     }
 }
 
-/// @notice Refuses whatever it is sent, at length.
+/// @notice Refuses whatever it is sent.
 contract Refuser is ITokenReceiver {
     error NoThanks();
 
-    bool public isWilling;
-
-    function setWilling(bool isWilling_) external {
-        isWilling = isWilling_;
-    }
-
-    function onTokens(address, uint256) external view {
-        if (!isWilling) revert NoThanks();
+    function onTokens(address, uint256) external pure {
+        revert NoThanks();
     }
 
     function act(address target, bytes calldata data) external {
