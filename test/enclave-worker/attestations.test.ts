@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { developmentCompose } from '#localnet/agent/developmentCompose.ts'
 import { type GuestAgent, startGuestAgent } from '#localnet/agent/server.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
-import type { Hex } from '#schemas/bytes.ts'
+import { type Hex, toHex } from '#schemas/bytes.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
 import { createGuestAgent } from '#worker/adapters/guestAgent.ts'
 import { readConfig } from '#worker/config.ts'
@@ -187,8 +187,8 @@ describe('a sealing key', () => {
     if (kmsRootPublicKey === undefined) throw new Error('the agent has no KMS')
     return {
       path: agent.path,
-      kmsRootPublicKey: `0x${Buffer.from(kmsRootPublicKey).toString('hex')}`,
-      appId: `0x${Buffer.from(appId).toString('hex')}`,
+      kmsRootPublicKey: toHex(kmsRootPublicKey),
+      appId: toHex(appId),
     }
   }
 })
