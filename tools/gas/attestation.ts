@@ -36,14 +36,28 @@ import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.
 import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
 import { packQuoteEvidence, packRenewalEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
-import { anvilKey } from '../anvil.ts'
-import { startEvm } from './evm.ts'
+import { anvilKey } from '#test/contracts/anvil.ts'
+import { startEvm } from '#test/contracts/dcap/evm.ts'
 
-export type GasFigures = Readonly<Record<string, { readonly gas: number; readonly bytes: number }>>
+/** Gas by what was done, as receipts have it: calldata and all. */
+export type AttestationGas = Readonly<Record<string, number>>
+
+/** Names of figures that need Intel's own documents begin so; a bare clone has no such documents. */
+export const intelFigure = 'Intel'
+
+/** Gas that an operation may cost at most on a chain with the precompile; DESIGN, section 9. */
+export const attestationBudgets: Readonly<Record<string, number>> = {
+  'register, first': 250_000,
+  'register, renewal, platform remembered': 120_000,
+  'local reissued: TCB info': 700_000,
+  'local, refresh of one FMSPC': 700_000,
+  'Intel new TCB: TCB info': 700_000,
+  'Intel, refresh of one FMSPC': 700_000,
+}
 
 type Chain = {
   readonly client: PublicClient
-  readonly figures: Record<string, { gas: number; bytes: number }>
+  readonly gas: Record<string, number>
   setTime(unixSeconds: number): Promise<void>
   send(label: string, call: { to?: Address; data: Hex }): Promise<Address>
 }
@@ -52,31 +66,54 @@ const sender = privateKeyToAccount(anvilKey)
 const enclave = privateKeyToAccount(`0x${'e1'.repeat(32)}`)
 
 /**
- * Gas of attestation from receipts of real transactions, calldata and all.
+ * Gas of attestation from receipts of real transactions: deployment, collateral when it is new and when
+ * it is refreshed, registration and renewal.
  *
  * @param hardfork - `osaka` has the P-256 precompile, `prague` has not.
  */
-export async function measureAttestation(hardfork: 'osaka' | 'prague'): Promise<GasFigures> {
+export async function measureAttestation(hardfork: 'osaka' | 'prague'): Promise<{
+  readonly gas: AttestationGas
+  readonly runtimeBytes: Readonly<Record<string, number>>
+}> {
   const evm = await startEvm(hardfork)
   try {
-    const figures: Chain['figures'] = {}
+    const gas: Record<string, number> = {}
+    const chain = await createChain(evm.url, gas)
+    // First, so that its blocks are the same whether Intel's documents are there or not.
+    const runtimeBytes = await measureRegistration(chain)
     const folder = sharedPath('vectors/tdx')
-    if (folder !== undefined) await measureIntel(createChain(evm.url, figures), folder)
-    await measureRegistration(createChain(evm.url, figures))
-    return figures
+    if (folder !== undefined) await measureIntel(chain, folder)
+    return { gas: { ...gas, ...refreshes(gas) }, runtimeBytes }
   } finally {
     await evm.stop()
   }
 }
 
-function createChain(url: string, figures: Chain['figures']): Chain {
+/** What one family of platforms costs a month: its TCB info, and the QE identity that all share. */
+function refreshes(gas: AttestationGas): AttestationGas {
+  const sums: Record<string, number> = {}
+  for (const [whose, when] of [
+    ['local', 'local reissued'],
+    [intelFigure, `${intelFigure} new TCB`],
+  ] as const) {
+    const tcbInfo = gas[`${when}: TCB info`]
+    const qeIdentity = gas[`${when}: QE identity`]
+    if (tcbInfo === undefined || qeIdentity === undefined) continue
+    sums[`${whose}, refresh of one FMSPC`] = tcbInfo + qeIdentity
+  }
+  return sums
+}
+
+async function createChain(url: string, gas: Chain['gas']): Promise<Chain> {
   const transport = http(url)
   const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 })
   const wallet = createWalletClient({ account: sender, transport })
   const clock = createTestClient({ mode: 'anvil', transport })
+  // Not this machine's clock: block hashes, and so the quotes over them, are the same in every run.
+  await clock.setBlockTimestampInterval({ interval: 12 })
   return {
     client,
-    figures,
+    gas,
     async setTime(unixSeconds) {
       await clock.setNextBlockTimestamp({ timestamp: BigInt(unixSeconds) })
       await clock.mine({ blocks: 1 })
@@ -86,7 +123,7 @@ function createChain(url: string, figures: Chain['figures']): Chain {
       const hash = await wallet.sendTransaction({ chain: null, to, data, nonce, gas: 16_000_000n })
       const { status, gasUsed } = await client.waitForTransactionReceipt({ hash })
       if (status !== 'success') throw new Error(`${label} reverted`)
-      figures[label] = { gas: Number(gasUsed), bytes: (data.length - 2) / 2 }
+      gas[label] = Number(gasUsed)
       return getContractAddress({ from: sender.address, nonce: BigInt(nonce) })
     },
   }
@@ -123,11 +160,21 @@ async function measureIntel(chain: Chain, folder: string): Promise<void> {
     JSON.parse(readFileSync(join(folder, file), 'utf8')) as Collateral
   const { store, verifier } = await deployPair(chain, intelRootCertificate)
   await chain.setTime(1_787_184_000)
-  await uploadAll(chain, store, collateral('near-mpc/collateral_eval19.json'), 'Intel, first')
-  await uploadAll(chain, store, collateral('near-mpc/collateral_eval20.json'), 'Intel, new TCB')
+  await uploadAll(
+    chain,
+    store,
+    collateral('near-mpc/collateral_eval19.json'),
+    `${intelFigure} first`,
+  )
+  await uploadAll(
+    chain,
+    store,
+    collateral('near-mpc/collateral_eval20.json'),
+    `${intelFigure} new TCB`,
+  )
 
   const { quote } = decodeQuoteFile(readFileSync(join(folder, 'near-mpc/quote.json')))
-  await measureQuote(chain, verifier, quote, 'Intel')
+  await measureQuote(chain, verifier, quote, intelFigure)
 }
 
 async function measureQuote(chain: Chain, verifier: Address, quote: Uint8Array, prefix: string) {
@@ -148,16 +195,16 @@ async function measureQuote(chain: Chain, verifier: Address, quote: Uint8Array, 
 }
 
 /** The whole way into the registry, with a platform of our own. */
-async function measureRegistration(chain: Chain): Promise<void> {
+async function measureRegistration(chain: Chain): Promise<Record<string, number>> {
   const { timestamp } = await chain.client.getBlock()
   const now = Number(timestamp) + 86_400
   await chain.setTime(now)
   const platform = createPlatform({ now })
   const { store, verifier } = await deployPair(chain, platform.rootCertificateDer)
-  await uploadAll(chain, store, platform.collateral(), 'local, first')
+  await uploadAll(chain, store, platform.collateral(), 'local first')
   const reissued = now + 20 * 86_400
   await chain.setTime(reissued)
-  await uploadAll(chain, store, platform.collateral(reissued), 'local, reissued')
+  await uploadAll(chain, store, platform.collateral(reissued), 'local reissued')
 
   const sample = platform.mintQuote({ reportData: new Uint8Array(64) })
   const imageId = await imageOf(chain, verifier, sample)
@@ -178,15 +225,25 @@ async function measureRegistration(chain: Chain): Promise<void> {
     ])
     const mint = await quoter(chain, registry, platform)
     const first = await mint(packQuoteEvidence)
-    await chain.send(`${name}: first`, { to: registry, data: first })
+    await chain.send(`${name}, first`, { to: registry, data: first })
     const again = await mint(packQuoteEvidence)
-    await chain.send(`${name}: renewal with proofs`, { to: registry, data: again })
+    await chain.send(`${name}, renewal with proofs`, { to: registry, data: again })
     const remember = call('rememberPlatform', [packQuoteEvidence(sample)])
     await chain.send('remember a platform', { to: verifier, data: remember })
     const facts = packPlatformFacts(parseQuote(sample))
     const renewal = await mint((quote) => packRenewalEvidence(quote, facts))
-    await chain.send(`${name}: renewal, platform remembered`, { to: registry, data: renewal })
+    await chain.send(`${name}, renewal, platform remembered`, { to: registry, data: renewal })
   }
+  const sizes: Record<string, number> = {}
+  for (const [name, address] of Object.entries({
+    collateralStore: store,
+    dcapQuoteVerifier: verifier,
+    appraisalPolicy: policy,
+  })) {
+    const code = (await chain.client.getCode({ address })) ?? '0x'
+    sizes[name] = (code.length - 2) / 2
+  }
+  return sizes
 }
 
 const strictRules = {
