@@ -7,14 +7,19 @@ import { root } from '#tools/paths.ts'
 import type { QuoteAppraisal } from '#verifier/appraisal/appraisal.ts'
 import { refusalToEar, toEar } from '#verifier/appraisal/ear.ts'
 import { QuoteRefusedError } from '#verifier/appraisal/errors.ts'
+import { NotForProductionError } from '#verifier/appraisal/notForProductionError.ts'
 import { createQuotePolicy, type QuotePolicyDocument } from '#verifier/appraisal/policy.ts'
+import { assertProduction } from '#verifier/appraisal/productionPolicy.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
+import { JsonFields } from '#verifier/collateral/jsonFields.ts'
 import { fmspcText } from '#verifier/collateral/verifyCollateral.ts'
 import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
+import { assertProductionCompose } from '#verifier/dstack/productionCompose.ts'
 import {
   verifyDstackEvidence,
   type DstackAppraisal,
+  type DstackExpectations,
 } from '#verifier/dstack/verifyDstackEvidence.ts'
 import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
@@ -55,6 +60,8 @@ type VerifyOptions = {
   readonly policy?: string
   readonly root?: string
   readonly compose?: string
+  readonly expect?: string
+  readonly production?: boolean
   readonly json?: boolean
 }
 
@@ -75,6 +82,8 @@ export function registerQuote(program: Command): void {
     .option('--policy <file>', 'appraisal policy, JSON (docs/quote-verifier.md)')
     .option('--root <pem>', 'root certificate to trust instead of Intel’s')
     .option('--compose <file>', 'app-compose.json: verify the dstack application as well')
+    .option('--expect <file>', 'with --compose: app id, key providers and MRCONFIGID rule, JSON')
+    .option('--production', 'refuse settings for development; needs policy, compose and expect')
     .option('--json', 'print an attestation result (EAR) as JSON')
     .addHelpText('after', '\nExit codes: 0 accepted, 1 refused, 3 error.')
     .action(verify)
@@ -98,6 +107,18 @@ function verify(options: VerifyOptions): void {
     rootCertificate: options.root === undefined ? intelRootCertificate : readRoot(options.root),
     crypto: nodeCrypto,
   }
+  const expectations =
+    options.expect === undefined
+      ? anyApplication
+      : readExpectations(readJson(options.expect, '--expect'))
+  if (options.production === true) {
+    expectComplete(options)
+    assertProduction({
+      rootCertificate: verifyOptions.rootCertificate,
+      policy,
+      dstack: expectations,
+    })
+  }
   const collateral = readJson(options.collateral, '--collateral') as Collateral
   const build = buildName()
   try {
@@ -108,14 +129,27 @@ function verify(options: VerifyOptions): void {
         : verifyDstackEvidence(
             appraisal,
             { eventLog: file.eventLog, appCompose: readBytes(options.compose, '--compose') },
-            { appId: 'any', keyProviders: 'any', zeroMrConfigId: 'refuse' },
+            expectations,
           )
+    if (options.production === true) {
+      assertProductionCompose(readBytes(options.compose ?? '', '--compose'))
+    }
     print(
       options.json === true
         ? JSON.stringify(toEar(appraisal, application, { build }), undefined, 2)
         : acceptedText(appraisal, application),
     )
   } catch (error) {
+    if (error instanceof NotForProductionError) {
+      const { setting, shortMessage: message } = error
+      print(
+        options.json === true
+          ? JSON.stringify({ ear_status: 'contraindicated', setting, message }, undefined, 2)
+          : `${error.message}\n\nREFUSED`,
+      )
+      process.exitCode = quoteExitCodes.refused
+      return
+    }
     if (!(error instanceof QuoteRefusedError)) throw error
     print(
       options.json === true
@@ -123,6 +157,39 @@ function verify(options: VerifyOptions): void {
         : `${error.message}\n\nREFUSED`,
     )
     process.exitCode = quoteExitCodes.refused
+  }
+}
+
+/** What holds without `--expect`: whichever application it is, its own account must be coherent. */
+const anyApplication: DstackExpectations = {
+  appId: 'any',
+  keyProviders: 'any',
+  zeroMrConfigId: 'refuse',
+}
+
+function expectComplete({ policy, compose, expect }: VerifyOptions): void {
+  for (const [field, value] of Object.entries({ policy, compose, expect })) {
+    if (value !== undefined) continue
+    throw new QuoteInputError(`A verdict for production needs --${field}.`, {
+      field: `--${field}`,
+      remedy: 'See docs/deploy-worker.md, step 7.',
+    })
+  }
+}
+
+function readExpectations(document: unknown): DstackExpectations {
+  const fields = new JsonFields(document, 'expectations')
+  fields.only('appId', 'keyProviders', 'zeroMrConfigId')
+  return {
+    appId: fields.value('appId') === 'any' ? 'any' : toHex(fields.hex('appId', 20)),
+    keyProviders:
+      fields.value('keyProviders') === 'any'
+        ? 'any'
+        : fields.objects('keyProviders', 64).map((provider) => {
+            provider.only('name', 'id')
+            return { name: provider.text('name', 32), id: provider.text('id', 1024) }
+          }),
+    zeroMrConfigId: fields.oneOf('zeroMrConfigId', ['refuse', 'accept']),
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest'
 import { registerQuote } from '#cli/quote.ts'
 import { createPlatform } from '#localnet/tdx/platform.ts'
 import { strictPolicy } from '#localnet/tdx/strictPolicy.ts'
+import { describeShared } from '#test/shared.ts'
 import { root } from '#tools/paths.ts'
 import { formatIsoTime } from '#verifier/x509/time.ts'
 
@@ -146,6 +147,111 @@ describe('plumbline quote verify', () => {
     expect(error).toBeInstanceOf(Error)
   })
 })
+
+const kms = { name: 'kms', id: '3059aa' }
+const expectations = { appId: 'any', keyProviders: [kms], zeroMrConfigId: 'refuse' }
+
+describe('plumbline quote verify --production', () => {
+  const complete = [
+    '--compose',
+    file('app-compose.json', '{}'),
+    '--expect',
+    file('expect.json', JSON.stringify(expectations)),
+  ]
+  const policy = ['--policy', file('open.json', JSON.stringify(strictPolicy(platform)))]
+
+  it('needs a policy, a compose file and expectations', () => {
+    for (const [given, missing] of [
+      [complete, '--policy'],
+      [[...policy, ...complete.slice(0, 2)], '--expect'],
+      [[...policy, ...complete.slice(2)], '--compose'],
+    ] as const) {
+      const { stdout, error } = verify(paths.raw, '--production', ...given)
+      expect({ stdout, field: (error as { field?: string }).field }).toEqual({
+        stdout: '',
+        field: missing,
+      })
+    }
+  })
+
+  it.each([
+    ['a local root', ['--root', paths.root, ...policy], 'LocalRoot'],
+    ['the local image', policy, 'LocalImage'],
+  ])('judges nothing under %s', (_, given, setting) => {
+    const { stdout, error } = verify(paths.raw, '--production', ...given, ...complete)
+    expect(stdout).toBe('')
+    expect(error).toMatchObject({ name: 'NotForProductionError', setting })
+  })
+
+  it.each([
+    ['a field too many', { ...expectations, kms: 1 }],
+    ['a rule that is none', { ...expectations, zeroMrConfigId: 'maybe' }],
+    ['an app id of 19 bytes', { ...expectations, appId: '11'.repeat(19) }],
+  ])('does not read expectations with %s', (_, document) => {
+    const path = file('wrong.json', JSON.stringify(document))
+    const { error } = verify(paths.raw, ...policy, '--expect', path)
+    expect(error).toMatchObject({ name: 'InvalidDocumentError' })
+  })
+})
+
+describeShared(
+  'plumbline quote verify --production and a real guest',
+  'vectors/tdx/near-mpc',
+  (from) => {
+    const at = (name: string): string => join(from, name)
+    const tcbInfo = JSON.parse(readFileSync(at('tcb_info.json'), 'utf8')) as Record<string, string>
+    const { mrtd: mrTd, rtmr0, rtmr1, rtmr2, compose_hash: composeHash } = tcbInfo
+    const production = {
+      ...strictPolicy(platform),
+      id: 'production',
+      tcb: {
+        acceptedStatuses: { UpToDate: { graceDays: null } },
+        minimumEvaluationDataNumber: 19,
+        minimumQeEvaluationDataNumber: 19,
+        deniedAdvisories: [],
+        maximumCollateralAgeDays: null,
+      },
+      platforms: { allowed: 'any', denied: [] },
+      images: [{ name: 'guest', mrTd, rtmr0, rtmr1, rtmr2, composeHash }],
+    }
+    const verdict = (document: object) =>
+      plumbline(
+        'verify',
+        '--quote',
+        file('real.json', realQuote(at('quote.json'), at('tcb_info.json'))),
+        '--collateral',
+        at('collateral_eval19.json'),
+        '--at',
+        '2026-08-20T00:00:00Z',
+        '--policy',
+        file('production.json', JSON.stringify(production)),
+        '--compose',
+        at('app_compose.json'),
+        '--production',
+        '--expect',
+        file('real-expect.json', JSON.stringify(document)),
+      )
+
+    it('refuses by the evidence a guest that has its keys from beside it, not from the KMS', () => {
+      const { status, stdout } = verdict(expectations)
+      expect(stdout).toContain('Rule: KeyProviderNotAllowed (412)')
+      expect(status).toBe(1)
+    })
+
+    it('judges nothing when such a key provider is to be accepted', () => {
+      expect(verdict({ ...expectations, keyProviders: 'any' }).error).toMatchObject({
+        setting: 'AnyKeyProvider',
+      })
+    })
+  },
+)
+
+/** The quote and its log in one file, as `GetQuote` answers them. */
+function realQuote(quoteFile: string, tcbInfoFile: string): string {
+  const quoteText: unknown = JSON.parse(readFileSync(quoteFile, 'utf8'))
+  const tcbInfo = JSON.parse(readFileSync(tcbInfoFile, 'utf8')) as { event_log: unknown }
+  return JSON.stringify({ quote: quoteText, event_log: tcbInfo.event_log })
+}
 
 describe('plumbline quote inspect', () => {
   it('prints fields and says that none of it was verified', () => {
