@@ -14,3 +14,8 @@ export class TransactionFailedError extends BaseError {
 export class DeploymentMissingError extends BaseError {
   override readonly name = 'DeploymentMissingError'
 }
+
+/** Raised when a chain would refuse a registration; `field` is the contract's error. */
+export class RegistrationRefusedError extends BaseError {
+  override readonly name = 'RegistrationRefusedError'
+}
