@@ -13,14 +13,19 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/relayer/workerd/**', 'test/end-to-end/**', 'node_modules/**'],
+          exclude: [
+            'test/relayer/workerd/**',
+            'test/end-to-end/**',
+            'test/explorer/**',
+            'node_modules/**',
+          ],
         },
       },
       {
         extends: true,
         test: {
           name: 'end-to-end',
-          include: ['test/end-to-end/**/*.test.ts'],
+          include: ['test/end-to-end/**/*.test.ts', 'test/explorer/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,

@@ -30,6 +30,7 @@ export function examine(
   const id = lastId
   listeners.set(id, onEvent)
   thread ??= start()
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no such argument
   thread.postMessage({ ...what, id } satisfies Examination)
   return () => listeners.delete(id)
 }

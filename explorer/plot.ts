@@ -111,7 +111,7 @@ function integralOf(policies: readonly Policy[]): SeriesStory['integral'] {
           words: `${operatorWords[operator]}: ${name}`,
         })),
     )
-    return { unit: integral.unit, perMs: perMs[integral.per as keyof typeof perMs], marks }
+    return { unit: integral.unit, perMs: perMs[integral.per], marks }
   }
   return undefined
 }
@@ -211,6 +211,19 @@ function integralChart(story: SeriesStory): Chart | undefined {
 }
 
 const height = 260
+const daySeconds = 86_400
+
+function momentText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')
+}
+
+/** Days where ticks are days apart, else the time of day, with the day where it begins. */
+function tickText(seconds: number, stepSeconds: number): string {
+  const moment = momentText(seconds)
+  const isMidnight = seconds % daySeconds === 0
+  if (stepSeconds >= daySeconds || isMidnight) return moment.slice(5, 10)
+  return stepSeconds >= 60 ? moment.slice(11, 16) : moment.slice(11)
+}
 
 function draw(chart: Chart, width: number, target: HTMLElement): uPlot {
   const ink = color('--ink')
@@ -261,6 +274,7 @@ function draw(chart: Chart, width: number, target: HTMLElement): uPlot {
     ctx.fillStyle = ink
     ctx.lineWidth = 1.5 * scale
     ctx.font = `${12 * scale}px system-ui, sans-serif`
+    ctx.textAlign = 'left'
     ctx.textBaseline = 'bottom'
     for (const { value, words } of lines) {
       const y = plot.valToPos(value, 'y', true)
@@ -298,12 +312,21 @@ function draw(chart: Chart, width: number, target: HTMLElement): uPlot {
           },
         },
       },
-      axes: [{ ...axis }, { ...axis, size: 56 }],
+      axes: [
+        {
+          ...axis,
+          space: 64,
+          values: (_, splits, __, ___, stepSeconds) =>
+            splits.map((seconds) => tickText(seconds, stepSeconds)),
+        },
+        { ...axis, size: 56 },
+      ],
       series: [
-        { label: 'UTC' },
+        { label: 'UTC', value: (_, seconds) => (seconds === null ? '–' : momentText(seconds)) },
         {
           label: chart.unit,
           stroke: accent,
+          value: (_, value) => (value === null ? '–' : String(Number(value.toFixed(3)))),
           width: 1.5,
           spanGaps: false,
           points: { show: false },

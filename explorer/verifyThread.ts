@@ -1,5 +1,5 @@
 import './strictZod.ts'
-import { type QuotePolicyDocument, createQuotePolicy } from '#verifier/appraisal/policy.ts'
+import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import type { QuoteAppraisal } from '#verifier/appraisal/appraisal.ts'
 import type { Check } from '#verifier/bundle/checklist.ts'
 import { verifyBundle } from '#verifier/bundle/verifyBundle.ts'
@@ -30,12 +30,21 @@ export type ExaminationEvent =
   /** Nothing could be examined. */
   | { readonly id: number; readonly kind: 'unreadable'; readonly message: string }
 
+// A dedicated worker's own scope; the types that this folder is checked with are a page's.
 const scope = globalThis as unknown as {
-  onmessage: (event: { readonly data: Examination }) => void
+  addEventListener: (
+    type: 'message',
+    listener: (event: { readonly data: Examination }) => void,
+  ) => void
   postMessage: (event: ExaminationEvent) => void
 }
 
-scope.onmessage = ({ data }) => {
+function tell(event: ExaminationEvent): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no such argument
+  scope.postMessage(event)
+}
+
+scope.addEventListener('message', ({ data }) => {
   const { id } = data
   try {
     const [root] =
@@ -45,14 +54,14 @@ scope.onmessage = ({ data }) => {
     if (root === undefined) throw new TypeError('There is no root certificate.')
     const { isAccepted, report, appraisal } = verifyBundle(JSON.parse(data.text) as unknown, {
       rootCertificate: root,
-      quotePolicy: createQuotePolicy(data.quotePolicy as QuotePolicyDocument),
+      quotePolicy: createQuotePolicy(data.quotePolicy),
       onCheck: (check) => {
-        scope.postMessage({ id, kind: 'check', check })
+        tell({ id, kind: 'check', check })
       },
     })
-    scope.postMessage({ id, kind: 'verdict', isAccepted, report, appraisal })
+    tell({ id, kind: 'verdict', isAccepted, report, appraisal })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    scope.postMessage({ id, kind: 'unreadable', message })
+    tell({ id, kind: 'unreadable', message })
   }
-}
+})

@@ -1,7 +1,6 @@
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Deployment } from '#schemas/deployment.ts'
 import { type SiteFile, buildExplorer } from '#tools/buildExplorer.ts'
@@ -149,7 +148,7 @@ async function passOn(url: string, init: RequestInit, response: ServerResponse):
     'content-type': answered.headers.get('content-type') ?? 'application/octet-stream',
   })
   if (answered.body === null) response.end()
-  else await pipeline(Readable.fromWeb(answered.body as ReadableStream), response)
+  else await pipeline(Readable.fromWeb(answered.body), response)
 }
 
 async function passRpc(

@@ -32,3 +32,25 @@ export function describeShared(
     suite(full)
   })
 }
+
+/** Where a system keeps Chromium; `PLUMBLINE_CHROMIUM` names another place. */
+export const chromiumPath = [
+  process.env['PLUMBLINE_CHROMIUM'] ?? '',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find((path) => path !== '' && existsSync(path))
+
+/** A suite in a real browser. Without one it shrinks to an entry that says what was not looked at. */
+export function describeChromium(name: string, suite: (executablePath: string) => void): void {
+  const found = chromiumPath
+  if (found === undefined) {
+    describe(name, () => {
+      it.todo('NOT CHECKED: needs Chromium (apt-get install chromium), which is not here')
+    })
+    return
+  }
+  describe(name, () => {
+    suite(found)
+  })
+}

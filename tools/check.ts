@@ -93,6 +93,7 @@ const forgeTests: Step = {
 const steps: readonly Step[] = [
   single('types', 'tsc', ['-p', '.']),
   single('types-workerd', 'tsc', ['-p', 'relayer/tsconfig.json']),
+  single('types-explorer', 'tsc', ['-p', 'explorer']),
   single('lint', 'oxlint', ['--type-aware', '--max-warnings=0']),
   single('format', 'oxfmt', ['--check', '.']),
   single('format-solidity', 'forge', ['fmt', '--check']),

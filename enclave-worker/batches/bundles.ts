@@ -117,7 +117,7 @@ export function createBundles(parts: {
         remedy: 'Take the bundle from an archive, or configure the assignment again.',
       })
     }
-    const attestation = await parts.attestations.stored(parts.anchorChainId, signer)
+    const attestation = await parts.attestations.kept(parts.anchorChainId, signer)
     if (attestation.collateralAtSeconds === undefined) {
       throw new BundleIncompleteError('The signer’s attestation has no collateral yet.', {
         field: 'certificationService',

@@ -1,10 +1,9 @@
 import { type CheckId, checkTitles } from '#verifier/bundle/checklist.ts'
 import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
-import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText } from '#schemas/report.ts'
 import { h } from '../dom.ts'
 import { examine } from '../examine.ts'
-import { periodText, ppmText, unitWords, verdictName } from '../format.ts'
+import { microText, periodText, ppmText, unitWords, verdictName } from '../format.ts'
 import type { World } from '../world.ts'
 import { createChecklistView } from './parts.ts'
 import { bundlePath } from './report.ts'
@@ -85,11 +84,11 @@ export function verify(from?: { readonly sequence: bigint; readonly index: numbe
           report === undefined
             ? []
             : [
-                `${verdictName(report.verdict)}: ${formatDecimal(report.valueMicro)} ${unitWords(unitText(report.unit))}`,
+                `It proves the verdict ${verdictName(report.verdict)}, with ${microText(report.valueMicro)} ${unitWords(unitText(report.unit))}`,
                 periodText(Number(report.periodStartMs), Number(report.periodEndMs)),
-                `${ppmText(report.coveragePpm)} observed`,
+                `${ppmText(report.coveragePpm)} of the period observed`,
               ]
-        if (event.isAccepted) say('accepted', 'Accepted', rows)
+        if (event.isAccepted) say('accepted', 'Accepted: the proof holds', rows)
         else say('refused', 'Refused', ['At least one line below does not hold.'])
       },
     )

@@ -117,7 +117,9 @@ describe('a bundle from a worker', () => {
     const bundle = JSON.parse(await client(worker).bundleText(subject)) as {
       roster: { entry: { heardReadings: number } }[]
     }
-    expect(bundle.roster.map(({ entry }) => entry.heardReadings).sort()).toStrictEqual([0, 4])
+    expect(
+      bundle.roster.map(({ entry }) => entry.heardReadings).sort((one, other) => one - other),
+    ).toStrictEqual([0, 4])
   })
 
   it('holds without its packs and says what was not looked at', async () => {
@@ -145,7 +147,8 @@ describe('a bundle from a worker', () => {
     const text = await ask.bundleText(subject)
     const sequence = batch?.batch.sequence ?? 0n
     expect(await ask.bundleText(subject, { policyId: id, sequence })).toBe(text)
-    for (const none of [{ policyId: `0x${'11'.repeat(32)}` as Hex }, { sequence: 99n }]) {
+    const otherPolicy: Hex = `0x${'11'.repeat(32)}`
+    for (const none of [{ policyId: otherPolicy }, { sequence: 99n }]) {
       await expect(ask.bundleText(subject, none)).rejects.toMatchObject({
         status: 404,
         refusal: { name: 'UnknownReportError' },

@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ type Row = {
   gasUsed: string
   milliseconds: number
 }
-type Table = { batch: string; restarts: number; rows: Row[] }
+type Table = { batch: string; bundles: string[]; verify: string[]; restarts: number; rows: Row[] }
 
 /** What the story comes to, whatever happens on the way. */
 const expected = [
@@ -42,7 +42,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Five neighbouring ports that were free a moment ago. */
+/** Six neighbouring ports that were free a moment ago. */
 async function freePortBase(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -82,6 +82,14 @@ function run(args: readonly string[]): Run {
     })
   })
   return { child, output: () => output, exitCode }
+}
+
+/** Runs the command line as a user does, on the folder that the main job has left behind. */
+function plumbline(args: readonly string[]) {
+  return spawnSync(process.execPath, [join(root, 'cli', 'main.ts'), ...args], {
+    cwd: root,
+    encoding: 'utf8',
+  })
 }
 
 async function until(what: string, run: Run, condition: () => boolean): Promise<void> {
@@ -148,6 +156,22 @@ describe('the main job', () => {
     expect(table.batch).toMatch(/^0x[0-9a-f]{64}$/)
     expect(table.restarts).toBe(0)
     expect(job.output()).toContain(table.batch)
+    expect(job.output()).toContain(`npm run -s plumbline -- ${table.verify.join(' ')}`)
+    expect(table.bundles).toHaveLength(4)
+    const genuine = plumbline(table.verify)
+    expect(genuine.stdout).toContain('ACCEPTED')
+    expect(genuine.status).toBe(0)
+    const [bundle = ''] = table.bundles
+    const text = readFileSync(bundle, 'utf8')
+    // One digit of one measure: what a forger would want, and what nothing but the hash shows.
+    writeFileSync(
+      bundle,
+      text.replace(/integral\\":\\"3/, (found) => `${found.slice(0, -1)}4`),
+    )
+    expect(readFileSync(bundle, 'utf8')).not.toBe(text)
+    const tampered = plumbline(table.verify)
+    expect(tampered.stdout).toContain('REFUSED')
+    expect(tampered.status).toBe(1)
     await until('the end of every process', job, () => leftBehind().length === 0).catch(() => {})
     expect(leftBehind()).toStrictEqual([])
   })

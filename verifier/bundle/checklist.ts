@@ -16,7 +16,7 @@ export type Check = {
 /** The lines in the order in which trust flows: from Intel's root to the reading and back up. */
 export const checkTitles = {
   format: 'The file is a proof bundle of a known version',
-  collateral: 'Intel’s root → collateral in force at the recorded instant',
+  collateral: 'Root certificate → collateral, in force at the recorded instant',
   quote: 'Collateral → platform and quote, accepted by the appraisal policy',
   image: 'Quote → image: the compose file shown is the one measured',
   statement: 'Quote → statement: report data is its hash and a block hash',

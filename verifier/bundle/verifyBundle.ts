@@ -30,6 +30,7 @@ import type { VerifierCrypto } from '../crypto/port.ts'
 import { portableCrypto } from '../crypto/portableCrypto.ts'
 import { parseQuote } from '../quote/parseQuote.ts'
 import { verifyQuote } from '../quote/verifyQuote.ts'
+import { formatIsoTime } from '../x509/time.ts'
 import {
   type Check,
   CheckFailedError,
@@ -110,7 +111,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
       now: at,
       crypto,
     })
-    return { detail: `In force at ${at} (Unix seconds), FMSPC ${result.fmspc}.`, result }
+    return { detail: `In force at ${formatIsoTime(at)}, FMSPC ${result.fmspc}.`, result }
   })
 
   const appraisal = list.run('quote', () => {
@@ -280,7 +281,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     )
     const marks = gathered.flatMap((device) => device.marks)
     return {
-      detail: `${gathered.length} devices, ${marks.length} packs.`,
+      detail: `Devices: ${gathered.length}. Packs: ${marks.length}.`,
       result: { marks, readings: gathered.flatMap((device) => device.readings) },
     }
   })
