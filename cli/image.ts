@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { fromHex, type Hex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
@@ -30,7 +32,7 @@ export class ImageInputError extends BaseError {
   override readonly name = 'ImageInputError'
 }
 
-/** Adds `plumbline image compose`, `measure` and `provision`. */
+/** Adds `plumbline image compose`, `measure`, `provision` and `fetch`. */
 export function registerImage(program: Command): void {
   const image = program
     .command('image')
@@ -75,6 +77,42 @@ export function registerImage(program: Command): void {
       '\nThe key of the account is read from PHALA_CLOUD_API_KEY.\nExit codes: 0 done, 1 refused or different, 3 error.',
     )
     .action(provision)
+  image
+    .command('fetch')
+    .description('ask a running worker for fresh evidence and write it to files')
+    .requiredOption('--url <url>', 'address of the worker')
+    .requiredOption('--chain <id>', 'chain whose registry the statement is for', chainOf)
+    .requiredOption('--out <folder>', 'existing folder for the files')
+    .addHelpText('after', '\nExit codes: 0 written, 1 not for this question, 3 error.')
+    .action(fetchFiles)
+}
+
+async function fetchFiles(options: {
+  readonly url: string
+  readonly chain: bigint
+  readonly out: string
+}): Promise<void> {
+  const { fetchEvidence, EvidenceNotBoundError } = await import('./image/fetchEvidence.ts')
+  const nonce = toHex(randomBytes(32))
+  try {
+    const { url, chain: chainId } = options
+    const { signer, files, missing } = await fetchEvidence({ url, chainId, nonce })
+    for (const [name, bytes] of files) writeFileSync(join(options.out, name), bytes)
+    print([
+      ['Signer', signer],
+      ['Nonce', `${nonce}, answered`],
+      ['Written', [...files.keys()].join(', ')],
+      ...missing.map((what): [string, string] => ['Missing', what]),
+    ])
+  } catch (error) {
+    if (!(error instanceof EvidenceNotBoundError)) throw error
+    refuse(error.message)
+  }
+}
+
+function chainOf(text: string): bigint {
+  if (/^[1-9][0-9]{0,18}$/.test(text)) return BigInt(text)
+  throw new InvalidArgumentError('Write a chain id.')
 }
 
 function compose(options: {
