@@ -10,7 +10,7 @@ const read = (name: string) => readFileSync(join(root, 'docs', name), 'utf8')
 describe('docs/quote-verifier.md', () => {
   it('lists every rule with its id, in the order of evaluation', () => {
     const rows = [
-      ...read('quote-verifier.md').matchAll(/^\| (\d+) \| `(\w+)` \| .* \| (yes|no) \|$/gm),
+      ...read('quote-verifier.md').matchAll(/^\| (\d+) +\| `(\w+)` +\| .* \| (yes|no) +\|$/gm),
     ]
     expect(rows.map(([, id, code, onChain]) => [Number(id), code, onChain])).toEqual(
       refusalCodes.map((code) => [
@@ -26,7 +26,7 @@ describe('docs/threats.md', () => {
   const text = read('threats.md')
 
   it('answers all 24 threats', () => {
-    const rows = [...text.matchAll(/^\| (\d+) \|/gm)].map(([, number]) => Number(number))
+    const rows = [...text.matchAll(/^\| (\d+) +\|/gm)].map(([, number]) => Number(number))
     expect(rows).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
   })
 
