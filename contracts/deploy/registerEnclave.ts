@@ -2,11 +2,11 @@ import { keccak_256 } from '@noble/hashes/sha3'
 import {
   type Abi,
   type Address,
+  ContractFunctionExecutionError,
   BaseError as ViemError,
   type Hex,
   type PublicClient,
   type TransactionReceipt,
-  RawContractError,
   decodeErrorResult,
   encodeFunctionData,
   zeroAddress,
@@ -145,7 +145,8 @@ async function readAddress(
   try {
     return (await client.readContract({ address, abi, functionName })) as Address
   } catch (error) {
-    if (isRevert(error)) return undefined
+    // A contract without the function reverts, or answers with nothing.
+    if (error instanceof ContractFunctionExecutionError) return undefined
     throw error
   }
 }
@@ -190,7 +191,8 @@ async function chooseEvidence(
 async function sendChecked(sender: Sender, call: Call): Promise<TransactionReceipt> {
   const { account, client } = sender
   try {
-    await client.call({ account, to: call.to, data: call.data })
+    // As of the next block: a quote may be over the newest one, whose hash the chain does not know yet.
+    await client.call({ account, to: call.to, data: call.data, blockTag: 'pending' })
   } catch (error) {
     throw refusedAs(call.label, error)
   }
@@ -199,23 +201,23 @@ async function sendChecked(sender: Sender, call: Call): Promise<TransactionRecei
   return receipt
 }
 
-function isRevert(error: unknown): boolean {
-  return (
-    error instanceof ViemError &&
-    error.walk(
-      (cause) =>
-        cause instanceof RawContractError ||
-        (cause instanceof Error && /revert|returned no data/i.test(cause.message)),
-    ) !== null
-  )
+/** What a call reverted with; `undefined` when it failed for another reason. */
+function revertData(error: unknown): Hex | undefined {
+  if (!(error instanceof ViemError)) return undefined
+  let found: Hex | undefined
+  error.walk((cause) => {
+    const { data } = cause as { data?: unknown }
+    const inner =
+      typeof data === 'object' && data !== null ? (data as { data?: unknown }).data : data
+    if (typeof inner === 'string' && inner.startsWith('0x')) found = inner as Hex
+    return false
+  })
+  return found
 }
 
 /** The contract's own error, if that is what a call ended with; anything else as it is. */
 function refusedAs(label: string, error: unknown): unknown {
-  if (!(error instanceof ViemError)) return error
-  const raw = error.walk((cause) => cause instanceof RawContractError)
-  if (!(raw instanceof RawContractError)) return error
-  const data = typeof raw.data === 'object' ? raw.data.data : raw.data
+  const data = revertData(error)
   if (data === undefined || data === '0x') return error
   let decoded: { errorName: string; args?: readonly unknown[] | undefined }
   try {
@@ -224,8 +226,8 @@ function refusedAs(label: string, error: unknown): unknown {
     decoded = { errorName: data.slice(0, 10) }
   }
   const { errorName, args = [] } = decoded
+  // Without the cause: its message holds the whole call, and so the whole quote.
   return new RegistrationRefusedError(`The chain refuses the ${label}: ${errorName}.`, {
-    cause: error,
     field: errorName,
     metaMessages: args.map((value) => `Value: ${String(value)}`),
     ...remedyOf(errorName),
