@@ -5,12 +5,13 @@ import {ERC165} from "@openzeppelin/contracts/utils/introspection/ERC165.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IProofRegistry} from "../proofs/IProofRegistry.sol";
 import {ReportLib} from "../proofs/ReportLib.sol";
+import {WithReports} from "../proofs/WithReports.sol";
 import {Inclusion, MultiInclusion, Report, VERDICT_INCONCLUSIVE} from "../proofs/Types.sol";
 import {IReportConsumer} from "./IReportConsumer.sol";
 
 /// @title ReportConsumer
 /// @notice Base of a contract that settles on reports: inherit, implement {_settle}, done.
-abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTransient {
+abstract contract ReportConsumer is IReportConsumer, WithReports, ERC165, ReentrancyGuardTransient {
     /// @notice Only the contract itself may call.
     error ReportConsumerNotSelf(address caller);
     /// @notice Agreements and reports differ in number.
@@ -37,20 +38,8 @@ abstract contract ReportConsumer is IReportConsumer, ERC165, ReentrancyGuardTran
     /// @dev A hook chooses what it reverts with, and the caller pays for the copy in the log.
     uint256 internal constant MAX_REASON_BYTES = 512;
 
-    /// @notice Registry of anchored batches.
-    IProofRegistry public immutable PROOFS;
-
     /// @param proofs Registry of anchored batches.
-    constructor(IProofRegistry proofs) {
-        PROOFS = proofs;
-    }
-
-    /// @dev Proves the report before the body runs. Eight lines make a consumer:
-    /// `function pay(Report calldata r, Inclusion calldata i) external onlyWithReport(r, i) {…}`.
-    modifier onlyWithReport(Report calldata report, Inclusion calldata inclusion) {
-        ReportLib.verify(PROOFS, report, inclusion);
-        _;
-    }
+    constructor(IProofRegistry proofs) WithReports(proofs) {}
 
     /// @inheritdoc IReportConsumer
     function settle(uint256 agreementId, Report calldata report, Inclusion calldata inclusion)
