@@ -36,7 +36,7 @@ import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.
 import { decodeQuoteFile } from '#verifier/quote/decodeQuoteFile.ts'
 import { packQuoteEvidence, packRenewalEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
-import { anvilKey } from '#test/contracts/anvil.ts'
+import { anvilKey } from '../anvil.ts'
 import { startEvm } from '#test/contracts/dcap/evm.ts'
 
 /** Gas by what was done, as receipts have it: calldata and all. */

@@ -10,7 +10,7 @@ import {
   publicActions,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { type Anvil, anvilKey, startAnvil } from '#test/contracts/anvil.ts'
+import { type Anvil, anvilKey, startAnvil } from '../anvil.ts'
 
 /** A chain on which transactions are sent one by one and their gas read from receipts. */
 export type Meter = {
