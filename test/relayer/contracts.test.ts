@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createPublicClient, createTestClient, http } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createEscrow } from '#contracts/deploy/agreements.ts'
 import { type LocalnetAddresses, deployLocalnet } from '#contracts/deploy/deployLocalnet.ts'
 import { type RunningRelayer, startRelayer } from '#relayer/local/startRelayer.ts'
+import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { unitCode } from '#schemas/report.ts'
 import { type TestChain, developmentKeys, startAnvil } from './support/anvil.ts'
@@ -148,5 +150,41 @@ describe('relayer and the real contracts', () => {
         ),
     )
     expect(status.feed.sequence).toBe('3')
+  })
+
+  it('a registration that has run out is renewed by a fresh quote before the next batch', async () => {
+    const expiries = (): Promise<bigint[]> =>
+      Promise.all(
+        chains.map(async ({ rpcUrl }, at) => {
+          const client = createPublicClient({ transport: http(rpcUrl) })
+          const [, , expiresAt] = await client.readContract({
+            address: addresses[at]?.enclaveRegistry ?? '0x',
+            abi: enclaveRegistryAbi,
+            functionName: 'signerStatus',
+            args: [worker.signer],
+          })
+          return expiresAt
+        }),
+      )
+    const before = await expiries()
+    const eightDays = 8 * 86_400
+    for (const { rpcUrl } of chains) {
+      const client = createTestClient({ mode: 'anvil', transport: http(rpcUrl) })
+      await client.increaseTime({ seconds: eightDays })
+      await client.mine({ blocks: 1 })
+    }
+    worker.close([testReport(7, 10)])
+    await until(
+      () => statusOf(relayer.url),
+      ({ feed, lanes }) =>
+        feed.sequence === '4' &&
+        lanes.every(({ jobs }) =>
+          jobs.every(({ kind, stage }) => kind === 'settle' || stage === 'final'),
+        ),
+    )
+    const after = await expiries()
+    for (const [at, expiresAt] of after.entries()) {
+      expect(expiresAt - (before[at] ?? 0n)).toBeGreaterThanOrEqual(BigInt(eightDays))
+    }
   })
 })
