@@ -13,6 +13,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'examine a proof bundle offline, from the root certificate to the readings',
     load: async () => (await import('./verify.ts')).registerVerify,
   },
+  audit: {
+    description: 'examine every proof bundle of a folder and write a report of it',
+    load: async () => (await import('./audit.ts')).registerAudit,
+  },
   quote: {
     description: 'verify or inspect a TDX or SGX quote',
     load: async () => (await import('./quote.ts')).registerQuote,

@@ -1,44 +1,11 @@
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { BaseError } from '#schemas/errors.ts'
-import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText, verdicts } from '#schemas/report.ts'
-import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
-import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
-import { intelRootCertificate } from '#verifier/collateral/intelRootCertificate.ts'
-import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
-import { readPemCertificates } from '#verifier/x509/pem.ts'
+import { readJson, readTrust } from './trust.ts'
 
 /** Exit codes of `plumbline verify`, apart from 0 for an accepted bundle. */
 export const verifyExitCodes = { refused: 1, error: 3 } as const
-
-/** Raised when a file that the command needs is not there or not readable. */
-export class UnreadableFileError extends BaseError {
-  override readonly name = 'UnreadableFileError'
-}
-
-function readText(file: string, field: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new UnreadableFileError(`${file} cannot be read.`, {
-      cause,
-      field,
-      remedy: 'Check the path and the permissions.',
-    })
-  }
-}
-
-function readJson(file: string, field: string): unknown {
-  try {
-    return JSON.parse(readText(file, field))
-  } catch (cause) {
-    if (cause instanceof BaseError) throw cause
-    throw new UnreadableFileError(`${file} is not JSON.`, { cause, field })
-  }
-}
 
 export function registerVerify(program: Command): void {
   program
@@ -51,23 +18,7 @@ export function registerVerify(program: Command): void {
     .addHelpText('after', '\nExit codes: 0 accepted, 1 refused, 3 error.')
     .action((file: string, options: { root?: string; quotePolicy?: string; json?: boolean }) => {
       const value = readJson(file, 'bundle')
-      const [rootCertificate] =
-        options.root === undefined
-          ? [intelRootCertificate]
-          : readPemCertificates(readText(options.root, '--root'), '--root', 8)
-      if (rootCertificate === undefined) {
-        throw new UnreadableFileError('The root file holds no certificate.', { field: '--root' })
-      }
-      const verdict = verifyBundle(value, {
-        rootCertificate,
-        quotePolicy: createQuotePolicy(
-          options.quotePolicy === undefined
-            ? plainQuotePolicy
-            : readJson(options.quotePolicy, '--quote-policy'),
-        ),
-        crypto: nodeCrypto,
-        signatures: createNodeSignatures(),
-      })
+      const verdict = verifyBundle(value, readTrust(options))
       process.stdout.write(
         options.json === true
           ? `${JSON.stringify(toJson(verdict), undefined, 2)}\n`

@@ -1,0 +1,9 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { type TrustFiles, readTrust } from '../trust.ts'
+import { auditBundle } from './auditBundle.ts'
+
+/** Examines the files it is handed, a few at a time, and answers each lot before the next. */
+const options = readTrust(workerData as TrustFiles)
+parentPort?.on('message', (files: readonly string[]) => {
+  parentPort?.postMessage(files.map((file) => auditBundle(file, options)))
+})
