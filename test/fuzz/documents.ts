@@ -95,6 +95,13 @@ function must(condition: boolean, law: string): void {
   if (!condition) throw new Error(law)
 }
 
+/** Where two texts part, with what stands there. */
+function difference(left: string, right: string): string {
+  let at = 0
+  while (at < left.length && left[at] === right[at]) at += 1
+  return `${left.slice(Math.max(0, at - 60), at + 40)} / ${right.slice(Math.max(0, at - 60), at + 40)}`
+}
+
 const reportBytes: Fuzzer = {
   name: 'report-abi',
   attempt: (random) => {
@@ -148,10 +155,9 @@ const messages: Fuzzer = {
     const mutated = mutate(sample, random)
     const read = accepts(() => readMessage<unknown>(schema, mutated, 'message'))
     if (read === undefined) return false
-    must(
-      canonicalize(JSON.parse(writeMessage(read.value))) === canonicalize(mutated),
-      'What is read is written again as it was.',
-    )
+    const again = canonicalize(JSON.parse(writeMessage(read.value))) ?? ''
+    const before = canonicalize(mutated) ?? ''
+    must(again === before, `What is read is written again as it was: ${difference(again, before)}`)
     return true
   },
 }
