@@ -99,7 +99,7 @@ describe('lies', () => {
       'ClockInvalid',
       'CollateralNotVerified',
       'PolicyNotPrepared',
-      // realQuotes.test.ts: the platform mints no SGX quotes
+      // sgxQuotes.test.ts: the platform mints no SGX quotes
       'EnclaveDebug',
       'TeeNotAllowed',
       'EnclaveNotAllowed',
