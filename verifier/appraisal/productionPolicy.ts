@@ -40,7 +40,7 @@ export function assertProduction(setup: ProductionSetup): void {
  *
  * @throws {@link NotForProductionError} `LocalRoot` or `ForeignRoot`.
  */
-export function assertProductionRoot(rootCertificate: Uint8Array): void {
+function assertProductionRoot(rootCertificate: Uint8Array): void {
   if (equalBytes(rootCertificate, intelRootCertificate)) return
   const isLocal = bearsLocalMark(rootCertificate)
   throw new NotForProductionError(
@@ -65,7 +65,7 @@ export function bearsLocalMark(der: Uint8Array): boolean {
  * @throws {@link NotForProductionError} `AnyImage`, `NoImage`, `LocalImage`, `MrConfigIdUnknown`,
  *   `SgxAccepted`, `NoEvaluationFloor` or `UnlimitedGrace`.
  */
-export function assertProductionPolicy(policy: QuotePolicy): void {
+function assertProductionPolicy(policy: QuotePolicy): void {
   expectPrepared(policy)
   if (policy.tees.has('SGX')) {
     throw new NotForProductionError('SgxAccepted', 'The policy accepts SGX enclaves.', {
@@ -129,7 +129,7 @@ export function assertProductionPolicy(policy: QuotePolicy): void {
  * @throws {@link NotForProductionError} `AnyKeyProvider`, `DevelopmentKeyProvider` or
  *   `ZeroMrConfigIdAccepted`.
  */
-export function assertProductionKeys({ keyProviders, zeroMrConfigId }: DstackExpectations): void {
+function assertProductionKeys({ keyProviders, zeroMrConfigId }: DstackExpectations): void {
   const field = 'expectations.keyProviders'
   if (keyProviders === 'any' || keyProviders.length === 0) {
     throw new NotForProductionError('AnyKeyProvider', 'The key provider is not pinned.', {
