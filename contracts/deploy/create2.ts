@@ -16,6 +16,10 @@ import {
  */
 export const create2Proxy: Address = '0x4e59b44847b379578588920cA78FbF26c0B4956C'
 
+/** Runtime code of {@link create2Proxy}: addresses mean what they say only where this is what stands there. */
+export const create2ProxyCode: Hex =
+  '0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3'
+
 /** One contract to be put at an address that is the same on every chain. */
 export type Placement = {
   readonly address: Address

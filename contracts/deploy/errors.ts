@@ -19,3 +19,8 @@ export class DeploymentMissingError extends BaseError {
 export class RegistrationRefusedError extends BaseError {
   override readonly name = 'RegistrationRefusedError'
 }
+
+/** Raised when what stands on a chain is not what the plan says, and the deployer cannot mend it. */
+export class DeploymentMismatchError extends BaseError {
+  override readonly name = 'DeploymentMismatchError'
+}

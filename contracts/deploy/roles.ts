@@ -1,4 +1,5 @@
 import { type Abi, type AbiFunction, type Hex, toFunctionSelector } from 'viem'
+import { appraisalPolicyAbi } from '#schemas/abi/appraisalPolicy.ts'
 import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
@@ -15,11 +16,26 @@ export const roles = { guardian: 1n, curator: 2n, underwriter: 3n, registrar: 4n
 export type RoleName = keyof typeof roles
 
 /** Names of the contracts whose functions are restricted. */
-export type RestrictedContract = 'enclaveRegistry' | 'parametricCover' | 'carbonCredit'
+export type RestrictedContract =
+  | 'appraisalPolicy'
+  | 'enclaveRegistry'
+  | 'parametricCover'
+  | 'carbonCredit'
 
 const functionsOf: Readonly<
   Record<RestrictedContract, { readonly abi: Abi; readonly table: Record<string, RoleName> }>
 > = {
+  appraisalPolicy: {
+    abi: appraisalPolicyAbi,
+    table: {
+      tightenRules: 'guardian',
+      setPlatformDenied: 'guardian',
+      setAdvisoryDenied: 'guardian',
+      setRules: 'curator',
+      setGrace: 'curator',
+      setPlatformAllowed: 'curator',
+    },
+  },
   enclaveRegistry: {
     abi: enclaveRegistryAbi,
     table: {

@@ -45,6 +45,28 @@ function gasOf(data: Hex): bigint {
 }
 
 /**
+ * A client of one chain.
+ *
+ * @throws {@link UnsuitableChainError} when the node answers for another chain.
+ */
+export async function openChain({
+  rpcUrl,
+  chainId,
+}: Pick<SenderOptions, 'rpcUrl' | 'chainId'>): Promise<PublicClient> {
+  const transport = http(rpcUrl, { retryCount: 2 })
+  const client = createPublicClient({ transport, pollingInterval: 100, cacheTime: 0 })
+  const actual = await client.getChainId()
+  if (actual !== chainId) {
+    throw new UnsuitableChainError('The node answers for another chain.', {
+      field: 'chainId',
+      metaMessages: [`Expected: ${chainId}`, `Actual: ${actual}`],
+      remedy: 'Check which RPC address belongs to which chain.',
+    })
+  }
+  return client
+}
+
+/**
  * A sender on one chain.
  *
  * @throws {@link UnsuitableChainError} when the node answers for another chain.
@@ -52,15 +74,8 @@ function gasOf(data: Hex): bigint {
 export async function createSender(options: SenderOptions): Promise<Sender> {
   const account = privateKeyToAccount(options.key)
   const transport = http(options.rpcUrl, { retryCount: 2 })
-  const client = createPublicClient({ transport, pollingInterval: 100, cacheTime: 0 })
-  const actual = await client.getChainId()
-  if (actual !== options.chainId) {
-    throw new UnsuitableChainError('The node answers for another chain.', {
-      field: 'chainId',
-      metaMessages: [`Expected: ${options.chainId}`, `Actual: ${actual}`],
-      remedy: 'Check which RPC address belongs to which chain.',
-    })
-  }
+  const client = await openChain(options)
+  const actual = options.chainId
   const chain = {
     id: actual,
     name: `chain ${actual}`,
