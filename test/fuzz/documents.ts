@@ -45,6 +45,11 @@ const oddities: readonly unknown[] = [
   { constructor: {} },
 ]
 
+/** A copy of its own: later rounds change what earlier ones put in. */
+function oddity(random: Random): unknown {
+  return structuredClone(random.pick(oddities))
+}
+
 /** One to three fields of a document replaced, removed, added or nudged. */
 function mutate(document: unknown, random: Random): unknown {
   const copy = structuredClone(document)
@@ -58,7 +63,7 @@ function mutateOnce(value: unknown, random: Random): void {
     const fields = holder as Record<string, unknown>
     const keys = Object.keys(fields)
     if (keys.length === 0) {
-      fields['surprise'] = random.pick(oddities)
+      fields['surprise'] = oddity(random)
       return
     }
     const key = random.pick(keys)
@@ -76,7 +81,7 @@ function mutateOnce(value: unknown, random: Random): void {
         child.slice(0, at) + random.pick(['0', 'f', 'x', '.', '-']) + child.slice(at + 1)
     } else if (kind === 3 && typeof child === 'number') fields[key] = child + random.below(5) - 2
     else if (Array.isArray(child) && kind === 4) child.push(...child)
-    else fields[key] = random.pick(oddities)
+    else fields[key] = oddity(random)
     return
   }
 }
