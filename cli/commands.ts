@@ -17,6 +17,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'examine every proof bundle of a folder and write a report of it',
     load: async () => (await import('./audit.ts')).registerAudit,
   },
+  export: {
+    description: 'examine a proof bundle and write what it proves in a format of others',
+    load: async () => (await import('./export.ts')).registerExport,
+  },
   quote: {
     description: 'verify or inspect a TDX or SGX quote',
     load: async () => (await import('./quote.ts')).registerQuote,
@@ -40,6 +44,14 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   relay: {
     description: 'see and steer a relayer',
     load: async () => (await import('./relay.ts')).registerRelay,
+  },
+  deploy: {
+    description: 'put the contracts on a public chain, under Intel’s root; a dry run by default',
+    load: async () => (await import('./deploy.ts')).registerDeploy,
+  },
+  enclave: {
+    description: 'register an enclave’s key on a chain',
+    load: async () => (await import('./enclave.ts')).registerEnclaveCommand,
   },
   agent: {
     description: 'Run a dstack guest agent on this machine, with a TDX platform of its own',

@@ -10,6 +10,12 @@ const program = new Command('plumbline')
   .showHelpAfterError('(add --help for the options)')
   .exitOverride()
 
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(process.exitCode)
+})
+
 try {
   await registerCommands(program, process.argv.slice(2))
   await program.parseAsync(process.argv)

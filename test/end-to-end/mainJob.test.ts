@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { root } from '#tools/paths.ts'
@@ -28,6 +28,23 @@ const expected = [
   [31_339, 'performance-escrow', 'FAIL', '100 s', '2000.001 TEST'],
   [31_339, 'performance-escrow', 'PASS', '313 366 027.5 Wh', '12000 TEST'],
 ]
+
+/** What a registry is told about the plant beside what its readings say. */
+const deviceFacts = {
+  accountId: 'account-1',
+  deviceName: 'Solar plant 1',
+  technology: 'Fixed-tilt photovoltaic',
+  energySource: 'Solar',
+  productionStartDate: '2014-05-01',
+  capacityW: 5_000_000,
+  location: ['50.0', '8.0'],
+  country: 'DE',
+  grid: 'Grid 1',
+  issuingBody: 'Issuing body',
+  issuanceDate: '2026-11-24',
+  expiryDate: '2028-11-24',
+  registryConfiguration: 1,
+}
 
 let folder: string
 const running = new Set<ChildProcess>()
@@ -162,6 +179,26 @@ describe('the main job', () => {
     expect(genuine.stdout).toContain('ACCEPTED')
     expect(genuine.status).toBe(0)
     const [bundle = ''] = table.bundles
+    // The month as certificates: never more than the report proves, less than a watt-hour an hour lost.
+    const facts = join(folder, 'facts.json')
+    writeFileSync(facts, JSON.stringify(deviceFacts))
+    const [, , ...trust] = table.verify
+    const exported = plumbline([
+      'export',
+      bundle,
+      ...trust,
+      '--format',
+      'energytag',
+      '--facts',
+      facts,
+    ])
+    const certificates = JSON.parse(exported.stdout) as { bundle_quantity: number }[]
+    const wh = certificates.reduce((sum, { bundle_quantity }) => sum + bundle_quantity, 0)
+    expect(wh).toBeLessThanOrEqual(313_366_027)
+    expect(wh).toBeGreaterThan(313_366_027 - certificates.length)
+    const audited = plumbline(['audit', dirname(bundle), ...trust])
+    expect(audited.stdout).toContain('| Examined | 4 bundles, 4 accepted, 0 refused |')
+    expect(audited.status).toBe(0)
     const text = readFileSync(bundle, 'utf8')
     // One digit of one measure: what a forger would want, and what nothing but the hash shows.
     writeFileSync(

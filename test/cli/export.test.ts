@@ -1,0 +1,203 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { compactVerify, importJWK } from 'jose'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ExaminedBundle, examineForExport } from '#cli/export/examined.ts'
+import { granularCertificates } from '#cli/export/granularCertificates.ts'
+import { credentialSchema } from '#cli/export/verifiableCredential.ts'
+import { writeBundle } from '#schemas/bundle.ts'
+import { type Policy, decodePolicy } from '#schemas/policy/policy.ts'
+import { bundlePlatform, makeBundle } from '#test/support/makeBundle.ts'
+import { root } from '#tools/paths.ts'
+import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
+import { createQuotePolicy } from '#verifier/appraisal/policy.ts'
+
+const { text, content } = makeBundle()
+const options = {
+  rootCertificate: bundlePlatform.rootCertificateDer,
+  quotePolicy: createQuotePolicy(plainQuotePolicy),
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'plumbline-export-'))
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const files = {
+    'bundle.json': text,
+    'forged.json': writeBundle({ ...content, subjectName: 'cooler 5' }),
+    'root.pem': bundlePlatform.rootCertificatePem,
+    'issuer.jwk': JSON.stringify(privateKey.export({ format: 'jwk' })),
+    'public.jwk': JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: 'AA' }),
+  }
+  for (const [name, body] of Object.entries(files)) writeFileSync(join(folder, name), body)
+})
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function run(bundle: string, ...args: string[]) {
+  return spawnSync(
+    process.execPath,
+    [
+      join(root, 'cli', 'main.ts'),
+      'export',
+      join(folder, bundle),
+      '--root',
+      join(folder, 'root.pem'),
+      ...args,
+    ],
+    { encoding: 'utf8' },
+  )
+}
+
+describe('plumbline export', () => {
+  it('writes a monitoring report that says what was measured and what was examined', () => {
+    const { stdout, status, stderr } = run('bundle.json', '--format', 'monitoring-report')
+    expect(status, stderr).toBe(0)
+    expect(stdout).toContain('| Verdict | PASS |')
+    expect(stdout).toContain('| Result | 300 s |')
+    expect(stdout).toContain('| violating | 300 s |')
+    expect(stdout).toContain('An unobserved time counts as a violation.')
+    expect(stdout).toContain('Every line was examined and holds.')
+    expect(stdout).toContain('not demanded by the policy; to be shown separately')
+  })
+
+  it('writes the judged readings as CSV, one record for each', () => {
+    const { stdout } = run('bundle.json', '--format', 'readings-csv')
+    const records = stdout.split('\r\n')
+    expect(records[0]).toBe('time_utc,device,series,unit,value,tier')
+    expect(records).toHaveLength(62)
+    expect(records[31]).toMatch(
+      /^2026-01-14T23:30:00.000Z,0x[0-9a-f]{64},temperature,Cel,6.5,hardware$/,
+    )
+  })
+
+  it('writes a credential that a library of others verifies against its issuer’s own key', async () => {
+    const key = join(folder, 'issuer.jwk')
+    const { stdout } = run('bundle.json', '--format', 'vc', '--issuer-key', key)
+    const jws = stdout.trim()
+    const [header = ''] = jws.split('.')
+    const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { kid: string }
+    const did = kid.replace(/#0$/, '')
+    const jwk = JSON.parse(
+      Buffer.from(did.replace('did:jwk:', ''), 'base64url').toString(),
+    ) as Parameters<typeof importJWK>[0]
+    expect(jwk).not.toHaveProperty('d')
+    const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk, 'EdDSA'))
+    expect(protectedHeader).toMatchObject({ alg: 'EdDSA', typ: 'vc+jwt', cty: 'vc' })
+    const credential = credentialSchema.parse(JSON.parse(new TextDecoder().decode(payload)))
+    expect(credential.issuer).toBe(did)
+    expect(credential.credentialSubject).toMatchObject({
+      name: 'cooler 4',
+      verdict: 'PASS',
+      value: '300',
+      unit: 's',
+      coveragePercent: '100',
+    })
+    const forged = `${jws.slice(0, -4)}AAAA`
+    await expect(compactVerify(forged, await importJWK(jwk, 'EdDSA'))).rejects.toThrow('signature')
+  })
+
+  it('exports nothing of a bundle that does not hold', () => {
+    const { status, stdout, stderr } = run('forged.json', '--format', 'monitoring-report')
+    expect(status).toBe(1)
+    expect(stdout).toBe('')
+    expect(stderr).toContain('The report is on another subject than the bundle says.')
+  })
+
+  it.each([
+    [['--format', 'vc'], 'needs the key of whoever issues the credential'],
+    [['--format', 'vc', '--issuer-key', 'public.jwk'], 'no private Ed25519 key'],
+    [['--format', 'energytag'], 'needs facts about the device'],
+    [['--format', 'spreadsheet'], 'Allowed choices are'],
+  ])('says what is missing: %j', (args, message) => {
+    const { status, stderr } = run(
+      'bundle.json',
+      ...args.map((arg) => (arg.endsWith('.jwk') ? join(folder, arg) : arg)),
+    )
+    expect(status).toBe(3)
+    expect(stderr).toContain(message)
+  })
+})
+
+describe('granular certificates', () => {
+  const facts = {
+    accountId: 'a',
+    deviceName: 'd',
+    technology: 't',
+    energySource: 'Solar',
+    productionStartDate: '2014-05-01',
+    capacityW: 1,
+    location: ['50.0', '8.0'] as [string, string],
+    country: 'DE',
+    grid: 'g',
+    issuingBody: 'i',
+    issuanceDate: '2026-11-24',
+    expiryDate: '2028-11-24',
+    registryConfiguration: 1 as const,
+  }
+  const power = decodePolicy({
+    version: 1,
+    name: 'Energy',
+    signal: { series: 'power', unit: 'W', interval: '30m' },
+    window: { kind: 'period' },
+    interpolation: { kind: 'interval-mean', step: '30m', stamp: 'start' },
+    gaps: 'unknown',
+    minCoverage: '50%',
+    aggregates: [{ kind: 'integral', per: 'h', unit: 'Wh', negative: 'zero' }],
+    objectives: [],
+    quality: {},
+    settlement: { measure: 'integral', unit: 'Wh', rounding: 'down' },
+    audience: { kind: 'anyone' },
+  })
+  const examined = examineForExport(JSON.parse(text), options)
+  const startMs = Number(examined.bundle.report.periodStartMs)
+
+  /** The examined bundle as if its device had measured power, every half hour of its hour. */
+  function producing(
+    wattsMicro: readonly (number | null)[],
+    policy: Policy = power,
+  ): ExaminedBundle {
+    const device = examined.readings?.[0]?.device ?? '0x'
+    return {
+      ...examined,
+      policy,
+      measures: { integral: '1000000000' },
+      readings: wattsMicro.map((valueMicro, index) => ({
+        device,
+        series: 'power',
+        unit: 'W',
+        timeMs: startMs + index * 1_800_000,
+        valueMicro,
+        tier: 1,
+      })),
+    }
+  }
+
+  it('count whole watt-hours, rounded down in every hour', () => {
+    const [first, ...rest] = granularCertificates(producing([3_500_000, 4_200_000]), facts)
+    expect(rest).toStrictEqual([])
+    // (3.5 W + 4.2 W) for half an hour each: 3.85 Wh.
+    expect(first?.bundle_quantity).toBe(3)
+    expect(first?.certificate_bundle_id_range_end).toBe(2)
+    expect(first?.production_starting_interval).toBe(new Date(startMs).toISOString())
+  })
+
+  it('count nothing for what was not observed, nothing below zero, and no empty hour', () => {
+    const [only] = granularCertificates(producing([10_000_000, null]), facts)
+    expect(only?.bundle_quantity).toBe(5)
+    expect(granularCertificates(producing([-10_000_000, 1_000_000]), facts)).toStrictEqual([])
+  })
+
+  it('are refused where the readings come to more than the report proves', () => {
+    const bundle = { ...producing([9_000_000, 9_000_000]), measures: { integral: '8000000' } }
+    expect(() => granularCertificates(bundle, facts)).toThrow('more than the report proves')
+  })
+
+  it('are refused for what is no electric power', () => {
+    expect(() => granularCertificates(examined, facts)).toThrow('not about electric power')
+  })
+})
