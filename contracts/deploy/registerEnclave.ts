@@ -75,36 +75,18 @@ export async function registerEnclave(options: EnclaveRegistration): Promise<Reg
   const sender = await createSender(options)
   const { client } = sender
   const { signer } = attestation.statement
-  const quote = fromHex(attestation.quote, 'attestation.quote')
-  const collateral = options.collateral ?? (attestation.collateral as Collateral | undefined)
-
-  const read = { address: registry, abi: enclaveRegistryAbi, args: [signer] } as const
-  const [, , , attestedAt] = await client.readContract({ ...read, functionName: 'signerRecord' })
-  const isRenewal = attestedAt !== 0n
-  const place = await findQuoteVerifier(client, registry)
-  const prepared: Call[] = []
-  if (place.store !== undefined && collateral !== undefined) {
-    prepared.push(...(await missingUploads({ client, store: place.store }, collateral)))
-    for (const upload of prepared) await sendChecked(sender, upload)
-  }
-  const { evidence, remembering } = await chooseEvidence(sender, place, quote, isRenewal)
-  if (remembering !== undefined) {
-    await sendChecked(sender, remembering)
-    prepared.push(remembering)
-  }
-  const receipt = await sendChecked(sender, {
-    label: 'registration',
-    to: registry,
-    data: encodeFunctionData({
-      abi: enclaveRegistryAbi,
-      functionName: 'register',
-      args: [attestation.statement, attestation.blockNumber, attestation.possession, evidence],
-    }),
-  })
+  const { isRenewal, uploads, quote, place } = await prepare(client, options)
+  for (const upload of uploads) await sendChecked(sender, upload)
+  const { evidence, remembering } = await chooseEvidence(client, place, quote, isRenewal)
+  if (remembering !== undefined) await sendChecked(sender, remembering)
+  const receipt = await sendChecked(sender, registrationCall(registry, attestation, evidence))
   const [stream, imageId, expiresAt] = await client.readContract({
-    ...read,
+    address: registry,
+    abi: enclaveRegistryAbi,
     functionName: 'signerStatus',
+    args: [signer],
   })
+  const prepared = remembering === undefined ? uploads : [...uploads, remembering]
   return {
     signer,
     stream,
@@ -114,6 +96,64 @@ export async function registerEnclave(options: EnclaveRegistration): Promise<Reg
     prepared: prepared.map(({ label }) => label),
     transactionHash: receipt.transactionHash,
     gasUsed: receipt.gasUsed,
+  }
+}
+
+/**
+ * What {@link registerEnclave} would send. With nothing to upload first, the chain is asked whether the
+ * registration would pass; otherwise only the first upload can be.
+ *
+ * @throws {@link RegistrationRefusedError} naming the contract's error.
+ */
+export async function inspectRegistration(
+  client: PublicClient,
+  options: Omit<EnclaveRegistration, keyof SenderOptions>,
+): Promise<{ isRenewal: boolean; calls: readonly string[] }> {
+  const { registry, attestation } = options
+  const { isRenewal, uploads, quote, place } = await prepare(client, options)
+  const { evidence, remembering } = await chooseEvidence(client, place, quote, isRenewal)
+  const registration = registrationCall(registry, attestation, evidence)
+  const calls = [...uploads, ...(remembering === undefined ? [] : [remembering]), registration]
+  const [first] = calls
+  if (first !== undefined) await check(client, first)
+  return { isRenewal, calls: calls.map(({ label }) => label) }
+}
+
+async function prepare(
+  client: PublicClient,
+  options: Omit<EnclaveRegistration, keyof SenderOptions>,
+) {
+  const { registry, attestation } = options
+  const [, , , attestedAt] = await client.readContract({
+    address: registry,
+    abi: enclaveRegistryAbi,
+    functionName: 'signerRecord',
+    args: [attestation.statement.signer],
+  })
+  const place = await findQuoteVerifier(client, registry)
+  const collateral = options.collateral ?? (attestation.collateral as Collateral | undefined)
+  const { store } = place
+  return {
+    isRenewal: attestedAt !== 0n,
+    place,
+    quote: fromHex(attestation.quote, 'attestation.quote'),
+    uploads:
+      store === undefined || collateral === undefined
+        ? []
+        : await missingUploads({ client, store }, collateral),
+  }
+}
+
+function registrationCall(registry: Address, attestation: Attestation, evidence: Hex): Call {
+  const { statement, blockNumber, possession } = attestation
+  return {
+    label: 'registration',
+    to: registry,
+    data: encodeFunctionData({
+      abi: enclaveRegistryAbi,
+      functionName: 'register',
+      args: [statement, blockNumber, possession, evidence],
+    }),
   }
 }
 
@@ -156,7 +196,7 @@ async function readAddress(
  * be remembered, which pays for itself with the second renewal from then on.
  */
 async function chooseEvidence(
-  { client }: Sender,
+  client: PublicClient,
   { verifier }: QuoteVerifierPlace,
   quote: Uint8Array,
   isRenewal: boolean,
@@ -189,16 +229,19 @@ async function chooseEvidence(
 
 /** Asks before it sends, so that a refusal names its rule and costs nothing. */
 async function sendChecked(sender: Sender, call: Call): Promise<TransactionReceipt> {
-  const { account, client } = sender
-  try {
-    // As of the next block: a quote may be over the newest one, whose hash the chain does not know yet.
-    await client.call({ account, to: call.to, data: call.data, blockTag: 'pending' })
-  } catch (error) {
-    throw refusedAs(call.label, error)
-  }
+  await check(sender.client, call)
   const [receipt] = await sender.sendAll([call])
   if (receipt === undefined) throw new TypeError('One call, one receipt')
   return receipt
+}
+
+async function check(client: PublicClient, { label, to, data }: Call): Promise<void> {
+  try {
+    // As of the next block: a quote may be over the newest one, whose hash the chain does not know yet.
+    await client.call({ to, data, blockTag: 'pending' })
+  } catch (error) {
+    throw refusedAs(label, error)
+  }
 }
 
 /** What a call reverted with; `undefined` when it failed for another reason. */

@@ -1,22 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2'
-import {
-  type Address,
-  createPublicClient,
-  createTestClient,
-  encodeFunctionData,
-  http,
-  zeroHash,
-} from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
+import { type Address, createPublicClient, createTestClient, encodeFunctionData, http } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type AppraisalRules,
-  placeAttestation,
-  quoteVerifierOf,
-} from '#contracts/deploy/attestation.ts'
-import { authorityArtifact } from '#contracts/artifacts/Authority.ts'
-import { enclaveRegistryArtifact } from '#contracts/artifacts/EnclaveRegistry.ts'
-import { create2Proxy, place } from '#contracts/deploy/create2.ts'
+import type { AppraisalRules } from '#contracts/deploy/attestation.ts'
 import { RegistrationRefusedError } from '#contracts/deploy/errors.ts'
 import { findQuoteVerifier, registerEnclave } from '#contracts/deploy/registerEnclave.ts'
 import { createSender } from '#contracts/deploy/sender.ts'
@@ -24,22 +8,14 @@ import { createNegativePlatform } from '#localnet/tdx/negatives.ts'
 import { type Platform, createPlatform } from '#localnet/tdx/platform.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import { type Hex, fromHex, toHex } from '#schemas/bytes.ts'
-import {
-  type Statement,
-  possessionDigest,
-  statementReportData,
-  statementVersion,
-} from '#schemas/statement.ts'
+import { statementReportData } from '#schemas/statement.ts'
 import type { Attestation } from '#schemas/workerApi.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
-import { imageId } from '#verifier/quote/imageId.ts'
-import { parseQuote } from '#verifier/quote/parseQuote.ts'
-import { anvilKey, type Anvil, startAnvil } from '../anvil.ts'
+import { type Anvil, anvilKey, startAnvil } from '../anvil.ts'
+import { attestEnclave, deployDcapRegistry, stream } from './dcapRegistry.ts'
 
 const day = 86_400
 const start = Date.UTC(2026, 8, 1, 12) / 1000
-const stream: Hex = `0x${'57'.repeat(32)}`
-
 const strictRules: AppraisalRules = {
   evaluationNumberFloor: 20,
   qeEvaluationNumberFloor: 20,
@@ -52,7 +28,6 @@ const strictRules: AppraisalRules = {
 
 describe('an enclave enters the registry by the whole way that Intel’s certificates lead', () => {
   let anvil: Anvil
-  const account = privateKeyToAccount(anvilKey)
 
   beforeAll(async () => {
     anvil = await startAnvil(31_337, start - day)
@@ -79,73 +54,18 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
     return Number(timestamp)
   }
 
-  /** A registry of its own for each test, told apart by its salt. */
-  async function deployRegistry(
-    name: string,
-    platform: Platform,
-    appraisal?: AppraisalRules,
-  ): Promise<{ registry: Address }> {
-    const salt = toHex(sha256(new TextEncoder().encode(name)))
-    const authority = place(authorityArtifact, [account.address], salt)
-    const placed = placeAttestation(
-      {
-        rootFingerprint: toHex(sha256(platform.rootCertificateDer)),
-        authority: authority.address,
-        appraisal,
-      },
-      salt,
-    )
-    const sample = platform.mintQuote({ reportData: new Uint8Array(64) })
-    const registry = place(
-      enclaveRegistryArtifact,
-      [quoteVerifierOf(placed), authority.address, 0n, [imageId(parseQuote(sample))]],
-      salt,
-    )
-    const founder = await createSender(sender())
-    await founder.sendAll(
-      [authority, ...Object.values(placed), registry].map(({ data }) => ({
-        label: 'deployment',
-        to: create2Proxy,
-        data,
-      })),
-    )
-    return { registry: registry.address }
-  }
-
-  async function attest(
+  const deployRegistry = (name: string, platform: Platform, appraisal?: AppraisalRules) =>
+    deployDcapRegistry(sender(), { name, platform, appraisal })
+  const attest = (
     platform: Platform,
     registry: Address,
-    {
-      key = `0x${'e1'.repeat(32)}`,
-      collateral = platform.collateral(),
-    }: { readonly key?: Hex; readonly collateral?: Collateral } = {},
-  ): Promise<Attestation> {
-    const enclave = privateKeyToAccount(key)
-    const statement: Statement = {
-      version: statementVersion,
-      signer: enclave.address.toLowerCase() as Hex,
-      ed25519PublicKey: `0x${'ed'.repeat(32)}`,
-      stream,
-      release: zeroHash,
-      anchorChainId: BigInt(anvil.chainId),
-      registry: registry.toLowerCase() as Hex,
-    }
-    const { number, hash } = await clients().client.getBlock()
-    const reportData = fromHex(statementReportData(statement, hash), 'reportData', 64)
-    return {
-      statement,
-      possession: await enclave.sign({ hash: possessionDigest(statement) }),
-      quote: toHex(platform.mintQuote({ reportData })),
-      blockNumber: number,
-      blockHash: hash,
-      collateral,
-    }
-  }
+    options: { readonly key?: Hex; readonly collateral?: Collateral } = {},
+  ) => attestEnclave(sender(), { platform, registry, ...options })
 
   it('uploads what the store lacks, registers, then renews with the platform remembered', async () => {
     const now = await nowOnChain()
     const platform = createPlatform({ now })
-    const { registry } = await deployRegistry('renewal', platform)
+    const registry = await deployRegistry('renewal', platform)
 
     const first = await registerEnclave({
       ...sender(),
@@ -187,7 +107,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
   it('lets no key outlive the collateral that it was judged by', async () => {
     const now = await nowOnChain()
     const platform = createPlatform({ now })
-    const { registry } = await deployRegistry('expiry', platform)
+    const registry = await deployRegistry('expiry', platform)
     await warp(now + 28 * day)
     const { expiresAtSeconds } = await registerEnclave({
       ...sender(),
@@ -220,7 +140,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
   it('refuses a platform that Intel revokes after it was remembered', async () => {
     const now = await nowOnChain()
     const platform = createPlatform({ now })
-    const { registry } = await deployRegistry('revocation', platform)
+    const registry = await deployRegistry('revocation', platform)
     const attestation = await attest(platform, registry)
     await registerEnclave({ ...sender(), registry, attestation })
     await warp(now + day)
@@ -245,7 +165,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
 
   it('refuses a key that the guardian revoked, however good its quote', async () => {
     const platform = createPlatform({ now: await nowOnChain() })
-    const { registry } = await deployRegistry('guardian', platform)
+    const registry = await deployRegistry('guardian', platform)
     const attestation = await attest(platform, registry)
     await registerEnclave({ ...sender(), registry, attestation })
     const founder = await createSender(sender())
@@ -271,7 +191,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
   it('refuses another image, another statement, a stale block and a foreign root', async () => {
     const now = await nowOnChain()
     const platform = createPlatform({ now })
-    const { registry } = await deployRegistry('refusals', platform)
+    const registry = await deployRegistry('refusals', platform)
     const honest = await attest(platform, registry)
     const refusal = async (attestation: Attestation) => {
       const error: unknown = await registerEnclave({
@@ -306,7 +226,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
       'DcapQuoteVerifierPckSignatureInvalid',
     )
     const foreignCollateral = foreign.collateral()
-    const { registry: fresh } = await deployRegistry('foreign collateral', platform)
+    const fresh = await deployRegistry('foreign collateral', platform)
     expect(
       await registerEnclave({
         ...sender(),
@@ -319,7 +239,7 @@ describe('an enclave enters the registry by the whole way that Intel’s certifi
   it('goes through an appraisal policy where the operator has one', async () => {
     const now = await nowOnChain()
     const platform = createPlatform({ now })
-    const { registry } = await deployRegistry('policy', platform, strictRules)
+    const registry = await deployRegistry('policy', platform, strictRules)
     const { client } = clients()
     const behind = await findQuoteVerifier(client, registry)
     expect(Object.keys(behind).toSorted()).toEqual(['policy', 'store', 'verifier'])
