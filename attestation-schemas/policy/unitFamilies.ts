@@ -3,12 +3,15 @@ import { composeMaps, findUnit, invertMap } from '../units/unit.ts'
 /** By how much a number is multiplied: `multiply / divide`. */
 export type Factor = { readonly multiply: bigint; readonly divide: bigint }
 
-/** Masses of carbon dioxide equivalent: no registry has them, and credits are counted in them. */
-const carbonGrams: Readonly<Record<string, bigint>> = {
-  gCO2e: 1n,
-  kgCO2e: 1_000n,
-  tCO2e: 1_000_000n,
-}
+/**
+ * Masses of carbon dioxide equivalent: no registry has them, and credits are counted in them. A map:
+ * units come from documents, and an object would answer for `constructor` too.
+ */
+const carbonGrams: ReadonlyMap<string, bigint> = new Map([
+  ['gCO2e', 1n],
+  ['kgCO2e', 1_000n],
+  ['tCO2e', 1_000_000n],
+])
 
 /**
  * The factor between two units of one quantity; `undefined` when they are not known to measure the
@@ -17,7 +20,7 @@ const carbonGrams: Readonly<Record<string, bigint>> = {
  */
 export function conversionFactor(from: string, to: string): Factor | 'shifted' | undefined {
   if (from === to) return { multiply: 1n, divide: 1n }
-  const [fromGrams, toGrams] = [carbonGrams[from], carbonGrams[to]]
+  const [fromGrams, toGrams] = [carbonGrams.get(from), carbonGrams.get(to)]
   if (fromGrams !== undefined && toGrams !== undefined) {
     return { multiply: fromGrams, divide: toGrams }
   }
@@ -29,17 +32,17 @@ export function conversionFactor(from: string, to: string): Factor | 'shifted' |
   return { multiply: map.numerator, divide: map.denominator }
 }
 
-const integrals: Readonly<Record<string, string>> = {
-  'W per s': 'J',
-  'W per h': 'Wh',
-  'kW per s': 'kJ',
-  'kW per h': 'kWh',
-  'MW per h': 'MWh',
-  'A per h': 'Ah',
-  'A per s': 'C',
-}
+const integrals: ReadonlyMap<string, string> = new Map([
+  ['W per s', 'J'],
+  ['W per h', 'Wh'],
+  ['kW per s', 'kJ'],
+  ['kW per h', 'kWh'],
+  ['MW per h', 'MWh'],
+  ['A per h', 'Ah'],
+  ['A per s', 'C'],
+])
 
 /** The unit that integration over time gives, where it has a name of its own. */
 export function integralUnit(unit: string, per: 's' | 'min' | 'h' | 'd'): string | undefined {
-  return integrals[`${unit} per ${per}`]
+  return integrals.get(`${unit} per ${per}`)
 }

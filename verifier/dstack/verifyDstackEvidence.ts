@@ -209,12 +209,13 @@ function readKeyProvider(payload: Uint8Array | undefined): KeyProvider {
 
 type Identity = Pick<DstackAppraisal, 'appId' | 'composeHash' | 'instanceId' | 'keyProvider'>
 
-const kindOfName: Readonly<Record<string, KeyProviderKind>> = {
-  none: 'none',
-  'local-sgx': 'local',
-  kms: 'kms',
-  tpm: 'tpm',
-}
+/** A map: the name comes from the event log, and an object would answer for `constructor` too. */
+const kindOfName: ReadonlyMap<string, KeyProviderKind> = new Map([
+  ['none', 'none'],
+  ['local-sgx', 'local'],
+  ['kms', 'kms'],
+  ['tpm', 'tpm'],
+])
 
 function verifyMrConfigId(
   mrConfigId: Hex,
@@ -230,7 +231,7 @@ function verifyMrConfigId(
       remedy: 'Deploy on a host that sets it (dstack 0.5.4 or later).',
     })
   }
-  const kind = kindOfName[identity.keyProvider.name]
+  const kind = kindOfName.get(identity.keyProvider.name)
   let expected: Hex | undefined
   if (version === 1) {
     expected = mrConfigIdV1(identity.composeHash)

@@ -514,3 +514,14 @@ describe('the decoder under arbitrary input', () => {
     )
   })
 })
+
+describe('a unit that is called like a member of every object', () => {
+  it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])(
+    '%s is a unit nobody knows, and any factor to it is the author’s own statement',
+    (unit) => {
+      const { settlement } = templates.carbon
+      const policy = decodePolicy({ ...templates.carbon, settlement: { ...settlement, unit } })
+      expect(policy.settlement.unit).toBe(unit)
+    },
+  )
+})
