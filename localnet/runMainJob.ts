@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeFunctionData } from 'viem'
 import { type LocalnetAddresses, deployLocalnet } from '#contracts/deploy/deployLocalnet.ts'
+import { uploadCollateral } from '#contracts/deploy/collateral.ts'
 import { createSender } from '#contracts/deploy/sender.ts'
 import type { SettlementPlanFile } from '#relayer/plan/plan.ts'
 import { prepareRelayer } from '#relayer/local/startRelayer.ts'
@@ -221,6 +222,9 @@ export async function runMainJob(options: MainJobOptions): Promise<MainJob> {
     await progress.step('a month passes: the chains’ clocks are set to now', () =>
       Promise.all(chains.map(catchUp)),
     )
+    await progress.step('the platform’s collateral verified and kept on every chain', () =>
+      uploadEverywhere(chains, platform, addresses),
+    )
 
     await progress.step('enclave worker attested and listening', () =>
       startWorkerService(supervisor, folder, workerUrl),
@@ -354,17 +358,13 @@ async function deployEverywhere(
   chains: readonly Chain[],
   platform: Platform,
 ): Promise<LocalnetAddresses> {
-  const { auth } = parseQuote(platform.mintQuote({ reportData: new Uint8Array(64) }))
   const deployed = await Promise.all(
     chains.map(({ rpcUrl, chainId }) =>
       deployLocalnet({
         rpcUrl,
         chainId,
         deployerKey: accounts.founder.privateKey,
-        platformAttestationKey: {
-          x: toHex(auth.attestationKey.subarray(0, 32)),
-          y: toHex(auth.attestationKey.subarray(32)),
-        },
+        rootCertificate: platform.rootCertificateDer,
         imageIds: [],
       }),
     ),
@@ -420,6 +420,22 @@ async function bootPlatform(
     }),
   )
   return agent
+}
+
+/** What Intel would have signed for this platform; the stores take it on its signatures alone. */
+async function uploadEverywhere(
+  chains: readonly Chain[],
+  platform: Platform,
+  { collateralStore: store }: LocalnetAddresses,
+): Promise<void> {
+  if (store === undefined)
+    throw new TypeError('The local world verifies quotes as production does.')
+  const collateral = platform.collateral()
+  await Promise.all(
+    chains.map(({ rpcUrl, chainId }) =>
+      uploadCollateral({ rpcUrl, chainId, key: accounts.founder.privateKey, store }, collateral),
+    ),
+  )
 }
 
 /** Sets a chain's clock to this machine's; it began a month ago. */

@@ -1,4 +1,12 @@
-import { type Abi, type Address, type Hex, encodeFunctionData, keccak256, toHex } from 'viem'
+import {
+  type Abi,
+  type Address,
+  type Hex,
+  encodeFunctionData,
+  keccak256,
+  sha256,
+  toHex,
+} from 'viem'
 import { authorityArtifact } from '../artifacts/Authority.ts'
 import { carbonCreditArtifact } from '../artifacts/CarbonCredit.ts'
 import { enclaveRegistryArtifact } from '../artifacts/EnclaveRegistry.ts'
@@ -8,18 +16,26 @@ import { performanceEscrowArtifact } from '../artifacts/PerformanceEscrow.ts'
 import { proofRegistryArtifact } from '../artifacts/ProofRegistry.ts'
 import { quorumRegistryArtifact } from '../artifacts/QuorumRegistry.ts'
 import { testTokenArtifact } from '../artifacts/TestToken.ts'
+import { placeAttestation } from './attestation.ts'
 import { type Placement, create2Proxy, place } from './create2.ts'
 import { DeploymentMissingError, UnsuitableChainError } from './errors.ts'
 import { type RestrictedContract, restrictedSelectors, roles } from './roles.ts'
 import { type Call, createSender } from './sender.ts'
 
-export type LocalnetDeployment = {
+/**
+ * Which quotes count: everything that leads to a local root certificate (DER), by the contracts of
+ * production, whose store then needs the platform's collateral (`uploadCollateral`); or what one
+ * platform's P-256 attestation key signed, two coordinates of 32 bytes, and nothing to upload.
+ */
+export type LocalTrust =
+  | { readonly rootCertificate: Uint8Array }
+  | { readonly platformAttestationKey: { readonly x: Hex; readonly y: Hex } }
+
+export type LocalnetDeployment = LocalTrust & {
   readonly rpcUrl: string
   readonly chainId: number
   /** Pays for everything and holds every role. */
   readonly deployerKey: Hex
-  /** P-256 attestation key of the local TDX platform: two coordinates of 32 bytes. */
-  readonly platformAttestationKey: { readonly x: Hex; readonly y: Hex }
   /** Images allowed from the start. */
   readonly imageIds: readonly Hex[]
   /** How old a batch may be when it is anchored. Default thirty days. */
@@ -30,9 +46,18 @@ export type LocalnetDeployment = {
   readonly noticeSeconds?: bigint
 }
 
+/** What addresses follow from, beside the deployer. */
+export type LocalnetParameters = LocalTrust &
+  Omit<
+    LocalnetDeployment,
+    'rpcUrl' | 'chainId' | 'deployerKey' | 'rootCertificate' | 'platformAttestationKey'
+  >
+
 export type LocalnetAddresses = {
   readonly authority: Address
   readonly quoteVerifier: Address
+  /** Where collateral goes; absent where a key is believed. */
+  readonly collateralStore?: Address
   readonly enclaveRegistry: Address
   readonly proofRegistry: Address
   readonly quorumRegistry: Address
@@ -51,13 +76,15 @@ const salt = keccak256(toHex('plumbline/localnet/1'))
  */
 export function localnetAddresses(
   deployer: Address,
-  options: Omit<LocalnetDeployment, 'rpcUrl' | 'chainId' | 'deployerKey'>,
+  options: LocalnetParameters,
 ): Omit<LocalnetAddresses, 'coverPool'> {
   const { authority, quoteVerifier, enclaveRegistry, proofRegistry, token, ...consumers } =
     placements(deployer, options)
+  const { collateralStore } = consumers
   return {
     authority: authority.address,
     quoteVerifier: quoteVerifier.address,
+    ...(collateralStore === undefined ? {} : { collateralStore: collateralStore.address }),
     enclaveRegistry: enclaveRegistry.address,
     proofRegistry: proofRegistry.address,
     quorumRegistry: consumers.quorumRegistry.address,
@@ -68,13 +95,26 @@ export function localnetAddresses(
   }
 }
 
-function placements(
-  deployer: Address,
-  options: Omit<LocalnetDeployment, 'rpcUrl' | 'chainId' | 'deployerKey'>,
-) {
-  const { x, y } = options.platformAttestationKey
+function placeQuoteVerifier(
+  authority: Address,
+  trust: LocalTrust,
+): { collateralStore?: Placement; quoteVerifier: Placement } {
+  if ('platformAttestationKey' in trust) {
+    const { x, y } = trust.platformAttestationKey
+    return { quoteVerifier: place(localnetQuoteVerifierArtifact, [x, y], salt) }
+  }
+  const rootFingerprint = sha256(trust.rootCertificate)
+  const { collateralStore, dcapQuoteVerifier } = placeAttestation(
+    { rootFingerprint, authority },
+    salt,
+  )
+  return { collateralStore, quoteVerifier: dcapQuoteVerifier }
+}
+
+function placements(deployer: Address, options: LocalnetParameters) {
   const authority = place(authorityArtifact, [deployer], salt)
-  const quoteVerifier = place(localnetQuoteVerifierArtifact, [x, y], salt)
+  const attestation = placeQuoteVerifier(authority.address, options)
+  const { quoteVerifier } = attestation
   const enclaveRegistry = place(
     enclaveRegistryArtifact,
     [
@@ -93,7 +133,7 @@ function placements(
   const token = place(testTokenArtifact, [], salt)
   return {
     authority,
-    quoteVerifier,
+    ...attestation,
     enclaveRegistry,
     proofRegistry,
     quorumRegistry: place(
@@ -128,13 +168,21 @@ function roleCalls(authority: Address, target: Address, contract: RestrictedCont
  * Deploys everything a local chain needs, through the CREATE2 proxy, so that one set of addresses
  * holds on all of them. What stands already is left alone: running it again changes nothing.
  *
- * The quote verifier it deploys believes one local platform and refuses to be born on a public chain;
- * this function is the only thing that knows its artifact.
+ * Under a local root everything is as in production, root aside; the verifier that believes one key
+ * refuses to be born on a public chain. This function alone knows its artifact.
  *
  * @throws {@link UnsuitableChainError} | {@link TransactionFailedError} | {@link DeploymentMissingError}
  */
 export async function deployLocalnet(options: LocalnetDeployment): Promise<LocalnetAddresses> {
   const { rpcUrl, chainId, deployerKey } = options
+  // A verifier that believes one key sees to this by itself.
+  if ('rootCertificate' in options && (chainId < 31_337 || chainId > 31_399)) {
+    throw new UnsuitableChainError('A local root is for local chains.', {
+      field: 'chainId',
+      metaMessages: ['Expected: 31337 to 31399', `Actual: ${chainId}`],
+      remedy: '`plumbline deploy` puts the contracts on other chains, under Intel’s root.',
+    })
+  }
   const sender = await createSender({ rpcUrl, chainId, key: deployerKey })
   const { client, account } = sender
   const hasCode = async (address: Address) => (await client.getCode({ address })) !== undefined

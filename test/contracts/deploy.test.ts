@@ -18,6 +18,7 @@ import {
   fundPool,
   offerCover,
 } from '#contracts/deploy/agreements.ts'
+import { uploadCollateral } from '#contracts/deploy/collateral.ts'
 import { type LocalnetAddresses, deployLocalnet } from '#contracts/deploy/deployLocalnet.ts'
 import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
@@ -152,6 +153,21 @@ describe('contracts/deploy', () => {
 
   it('refuses a chain id that is not local, because the quote verifier is not born there', async () => {
     await expect(deploy(chainAt(2))).rejects.toThrow('quoteVerifier failed on chain 8453.')
+  })
+
+  it('under a local root deploys what production has, and refuses a chain that is not local', async () => {
+    const rooted = {
+      ...chainAt(2),
+      deployerKey: anvilKey,
+      imageIds: [imageId],
+      rootCertificate: platform.rootCertificateDer,
+    }
+    await expect(deployLocalnet(rooted)).rejects.toThrow('A local root is for local chains.')
+    const local = await deployLocalnet({ ...rooted, ...chainAt(1) })
+    expect(local.collateralStore).toBeDefined()
+    const sender = { ...chainAt(1), key: anvilKey, store: local.collateralStore ?? '0x' }
+    expect(await uploadCollateral(sender, platform.collateral())).toHaveLength(7)
+    expect(await uploadCollateral(sender, platform.collateral())).toEqual([])
   })
 
   it('refuses a node that answers for another chain', async () => {
