@@ -18,6 +18,7 @@ describe('the differential fuzzer', () => {
   })
 
   it.each(disagreements)('$id stands in the table of the docs', ({ id }) => {
-    expect(readFileSync(join(root, 'docs', 'quote-verifier.md'), 'utf8')).toContain(`| \`${id}\` |`)
+    const page = readFileSync(join(root, 'docs', 'quote-verifier.md'), 'utf8')
+    expect(page.split('\n').some((line) => line.startsWith(`| \`${id}\` `))).toBe(true)
   })
 })
