@@ -80,9 +80,12 @@ export const bundleSchema = z.strictObject({
 export type ProofBundle = z.output<typeof bundleSchema>
 
 /** SHA-256 of a bundle's canonical JSON (RFC 8785), its own `digest` left out. */
-export function bundleDigest(bundle: Readonly<Record<string, unknown>>): Hex {
+export function bundleDigest(
+  bundle: Readonly<Record<string, unknown>>,
+  hash: (bytes: Uint8Array) => Uint8Array = sha256,
+): Hex {
   const { digest: _, ...content } = bundle
-  return toHex(sha256(utf8(canonicalize(content) ?? '')))
+  return toHex(hash(utf8(canonicalize(content) ?? '')))
 }
 
 /**

@@ -33,7 +33,8 @@ export function reportCard(sequence: bigint, proven: ProvenReport): HTMLElement 
       'p',
       { class: 'figure' },
       microText(report.valueMicro),
-      h('small', {}, ` ${unitWords(unitText(report.unit))}`),
+      ' ',
+      h('small', {}, unitWords(unitText(report.unit))),
     ),
     h(
       'p',
@@ -185,7 +186,7 @@ export function overview(): View {
   const devices = h('div', { class: 'cards' })
   const enclave = h('div')
   const batch = h('div')
-  const reports = h('div', { class: 'cards' })
+  const reports = h('div', { class: 'cards wide' })
   const chains = h('div', { class: 'chains' })
 
   const showTitle = createLive(title, (name: string) => [name])

@@ -19,7 +19,6 @@ import { decodePolicy, policyBytes, policyExclusiveTo, policyId } from '#schemas
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import { type Report, reportLeaf, subjectId, zeroHash } from '#schemas/report.ts'
 import { rosterLeaf } from '#schemas/roster.ts'
-import { recoverSigner } from '#schemas/signatures.ts'
 import { possessionDigest, statementReportData } from '#schemas/statement.ts'
 import { trustTiers } from '#schemas/trustTier.ts'
 import type { QuoteAppraisal } from '../appraisal/appraisal.ts'
@@ -31,6 +30,7 @@ import { portableCrypto } from '../crypto/portableCrypto.ts'
 import { parseQuote } from '../quote/parseQuote.ts'
 import { verifyQuote } from '../quote/verifyQuote.ts'
 import { formatIsoTime } from '../x509/time.ts'
+import { type BundleMemory, noMemory } from './bundleMemory.ts'
 import {
   type Check,
   CheckFailedError,
@@ -48,6 +48,8 @@ export type BundleOptions = {
   /** Default: portable code; Node passes its own. */
   readonly crypto?: VerifierCrypto
   readonly signatures?: SignatureVerifier
+  /** What earlier bundles under the same root and policy had in common with this one. */
+  readonly memory?: BundleMemory
   /** Told each line as it is finished: for whoever watches. */
   readonly onCheck?: (check: Check) => void
 }
@@ -84,12 +86,12 @@ const indispensable = [
  * Nothing is thrown for a bad bundle: each line says what it found.
  */
 export function verifyBundle(value: unknown, options: BundleOptions): BundleVerdict {
-  const { crypto = portableCrypto, signatures = portableSignatures } = options
+  const { crypto = portableCrypto, signatures = portableSignatures, memory = noMemory } = options
   const list = createChecklist(options.onCheck)
 
   const bundle = list.run('format', () => {
     const read = readBundle(value)
-    const digest = bundleDigest(value as Record<string, unknown>)
+    const digest = bundleDigest(value as Record<string, unknown>, (bytes) => crypto.sha256(bytes))
     demand(digest === read.digest, 'The file is damaged: its content has another digest.', [
       `Expected: ${read.digest}`,
       `Actual: ${digest}`,
@@ -101,25 +103,27 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
   const { attestation, batch, report } = bundle
   const quoteBytes = fromHex(attestation.quote, 'attestation.quote')
   const at = bundle.recordedAtSeconds
+  const collateralKey = `${at}${JSON.stringify(attestation.collateral)}`
 
   const collateral = list.run('collateral', () => {
     if (attestation.collateral === undefined) {
       throw new CheckFailedError('The bundle carries no collateral.')
     }
-    const result = verifyCollateral(attestation.collateral as Collateral, {
-      rootCertificate: options.rootCertificate,
-      now: at,
-      crypto,
-    })
+    const result = memory.collateral(collateralKey, () =>
+      verifyCollateral(attestation.collateral as Collateral, {
+        rootCertificate: options.rootCertificate,
+        now: at,
+        crypto,
+      }),
+    )
     return { detail: `In force at ${formatIsoTime(at)}, FMSPC ${result.fmspc}.`, result }
   })
 
   const appraisal = list.run('quote', () => {
-    const result = verifyQuote(quoteBytes, established(collateral, 'collateral'), {
-      now: at,
-      policy: options.quotePolicy,
-      crypto,
-    })
+    const verified = established(collateral, 'collateral')
+    const result = memory.appraisal(`${collateralKey}${attestation.quote}`, () =>
+      verifyQuote(quoteBytes, verified, { now: at, policy: options.quotePolicy, crypto }),
+    )
     return {
       detail: `${result.tee} quote version ${result.quoteVersion}, ${result.tcb.status}, platform ${result.platform.ppid}.`,
       result,
@@ -167,14 +171,17 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   const isHeld = list.run('possession', () => {
     established(isStated, 'statement')
-    const signer = recoverSigner(possessionDigest(attestation.statement), attestation.possession)
+    const signer = memory.recoverSigner(
+      possessionDigest(attestation.statement),
+      attestation.possession,
+    )
     demand(signer === bundle.signer, 'The statement was not signed by the key that it states.')
     return { detail: `Signer ${signer}.`, result: true }
   })
 
   const isSigned = list.run('batch', () => {
     established(isHeld, 'possession')
-    const signer = recoverSigner(batchDigest(batch), bundle.signature)
+    const signer = memory.recoverSigner(batchDigest(batch), bundle.signature)
     demand(signer === bundle.signer, 'The batch was signed by another key.', [
       `Expected: ${bundle.signer}`,
       `Actual: ${signer}`,
