@@ -36,22 +36,16 @@ contract AppraisalPolicy is IAppraisalPolicy, AccessManaged {
     /// @param quoteVerifier Verifies that quotes are genuine; replacing it means a new policy.
     /// @param manager AccessManager that holds the roles.
     /// @param initial Rules from the start: nobody relies on this policy yet.
-    constructor(
-        IDcapQuoteVerifier quoteVerifier,
-        address manager,
-        Rules memory initial
-    ) AccessManaged(manager) {
+    constructor(IDcapQuoteVerifier quoteVerifier, address manager, Rules memory initial)
+        AccessManaged(manager)
+    {
         verifier = quoteVerifier;
         _rules = initial;
         emit RulesChanged(initial);
     }
 
     /// @inheritdoc IQuoteVerifier
-    function verifyQuote(bytes calldata evidence)
-        external
-        view
-        returns (QuoteClaims memory)
-    {
+    function verifyQuote(bytes calldata evidence) external view returns (QuoteClaims memory) {
         IDcapQuoteVerifier.Appraisal memory appraisal = verifier.appraiseQuote(evidence);
         Rules memory wanted = _rules;
         _requireRecent(wanted, appraisal);
@@ -82,8 +76,7 @@ contract AppraisalPolicy is IAppraisalPolicy, AccessManaged {
         bool isAgeLooser = current.maximumCollateralAgeSeconds != 0
             && (next.maximumCollateralAgeSeconds == 0
                 || next.maximumCollateralAgeSeconds > current.maximumCollateralAgeSeconds);
-        bool isLooser = isAgeLooser
-            || next.evaluationNumberFloor < current.evaluationNumberFloor
+        bool isLooser = isAgeLooser || next.evaluationNumberFloor < current.evaluationNumberFloor
             || next.qeEvaluationNumberFloor < current.qeEvaluationNumberFloor
             || next.acceptedTcbStatuses & ~current.acceptedTcbStatuses != 0
             || (current.requiresAllowedPlatform && !next.requiresAllowedPlatform)
@@ -119,10 +112,10 @@ contract AppraisalPolicy is IAppraisalPolicy, AccessManaged {
     }
 
     /// @dev Rules 301 to 303.
-    function _requireRecent(
-        Rules memory wanted,
-        IDcapQuoteVerifier.Appraisal memory appraisal
-    ) private view {
+    function _requireRecent(Rules memory wanted, IDcapQuoteVerifier.Appraisal memory appraisal)
+        private
+        view
+    {
         uint32 number = appraisal.claims.evaluationNumber;
         if (number < wanted.evaluationNumberFloor) {
             revert AppraisalPolicyEvaluationNumberBelowFloor(number, wanted.evaluationNumberFloor);
@@ -141,10 +134,10 @@ contract AppraisalPolicy is IAppraisalPolicy, AccessManaged {
     }
 
     /// @dev Rules 304 and 305. By allow list: a status that nobody thought of is not on it.
-    function _requireStatus(
-        Rules memory wanted,
-        IDcapQuoteVerifier.Appraisal memory appraisal
-    ) private view {
+    function _requireStatus(Rules memory wanted, IDcapQuoteVerifier.Appraisal memory appraisal)
+        private
+        view
+    {
         uint8 status = appraisal.claims.tcbStatus;
         bool isAccepted =
             status < TCB_REVOKED && uint256(wanted.acceptedTcbStatuses) >> status & 1 == 1;

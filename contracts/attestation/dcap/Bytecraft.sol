@@ -64,11 +64,11 @@ library Bytecraft {
     }
 
     /// @notice Whether a serial number is among those of 20 bytes each that fill `data` from `at` on.
-    function hasSerial(
-        bytes memory data,
-        uint256 at,
-        uint256 serial
-    ) internal pure returns (bool isFound) {
+    function hasSerial(bytes memory data, uint256 at, uint256 serial)
+        internal
+        pure
+        returns (bool isFound)
+    {
         // Every registration walks the whole list: four serials a turn, without a branch in between.
         assembly ("memory-safe") {
             let next := add(add(data, 0x20), at)
@@ -80,7 +80,7 @@ library Bytecraft {
                 hits := or(hits, eq(shr(96, mload(add(next, 60))), serial))
                 isFound := or(isFound, hits)
             }
-            for { } lt(next, end) { next := add(next, 20) } {
+            for {} lt(next, end) { next := add(next, 20) } {
                 isFound := or(isFound, eq(shr(96, mload(next)), serial))
             }
         }

@@ -106,9 +106,8 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         if (list.issuer != _rootSubject) {
             revert CollateralStoreRootCrlIssuerMismatch(list.issuer, _rootSubject);
         }
-        bool isSigned = _isSignature(
-            list.digest, list.r, list.s, _rootCertified.x, _rootCertified.y
-        );
+        bool isSigned =
+            _isSignature(list.digest, list.r, list.s, _rootCertified.x, _rootCertified.y);
         if (!isSigned) revert CollateralStoreRootCrlSignatureInvalid();
         if (list.thisUpdate <= root.crlThisUpdate) {
             revert CollateralStoreRootCrlNotNewer(list.thisUpdate, root.crlThisUpdate);
@@ -121,7 +120,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         _requireRootInForce(root);
         for (uint256 index; index < count; ++index) {
             _isRevokedByRoot[root.crlGeneration][Bytecraft.serialIn(list.serials, index * 20)] =
-                true;
+            true;
         }
         _root = root;
         emit RootCrlStored(list.thisUpdate, list.nextUpdate, count);
@@ -211,11 +210,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @inheritdoc ICollateralStore
-    function uploadTcbInfo(
-        uint256 signer,
-        bytes calldata text,
-        bytes calldata signature
-    ) external {
+    function uploadTcbInfo(uint256 signer, bytes calldata text, bytes calldata signature) external {
         Certified memory signing = _signingInForce(signer);
         if (!_isSignedBy(signing, text, signature)) {
             revert CollateralStoreTcbInfoSignatureInvalid();
@@ -241,9 +236,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
             );
         }
         if (block.timestamp > info.nextUpdate) {
-            revert CollateralStoreTcbInfoExpired(
-                info.fmspc, next.evaluationNumber, info.nextUpdate
-            );
+            revert CollateralStoreTcbInfoExpired(info.fmspc, next.evaluationNumber, info.nextUpdate);
         }
         Document memory stored = _tcbInfos[info.fmspc];
         if (!_isNewer(next, stored)) {
@@ -261,11 +254,9 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @inheritdoc ICollateralStore
-    function uploadQeIdentity(
-        uint256 signer,
-        bytes calldata text,
-        bytes calldata signature
-    ) external {
+    function uploadQeIdentity(uint256 signer, bytes calldata text, bytes calldata signature)
+        external
+    {
         Certified memory signing = _signingInForce(signer);
         if (!_isSignedBy(signing, text, signature)) {
             revert CollateralStoreQeIdentitySignatureInvalid();
@@ -312,10 +303,11 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @inheritdoc ICollateralStore
-    function collateralInForce(
-        bytes32 subject,
-        bytes6 fmspc
-    ) external view returns (AuthorityInForce memory, DocumentsInForce memory) {
+    function collateralInForce(bytes32 subject, bytes6 fmspc)
+        external
+        view
+        returns (AuthorityInForce memory, DocumentsInForce memory)
+    {
         Root memory root = _rootInForce();
         return (_authorityInForce(root, subject), _documentsInForce(root, fmspc));
     }
@@ -391,18 +383,14 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         );
     }
 
-    function _isSignedBy(
-        Certified memory signing,
-        bytes calldata text,
-        bytes calldata signature
-    ) private view returns (bool) {
+    function _isSignedBy(Certified memory signing, bytes calldata text, bytes calldata signature)
+        private
+        view
+        returns (bool)
+    {
         if (signature.length != 64) revert CollateralStoreCollateralMalformed(signature.length);
         return _isSignature(
-            sha256(text),
-            bytes32(signature[:32]),
-            bytes32(signature[32:]),
-            signing.x,
-            signing.y
+            sha256(text), bytes32(signature[:32]), bytes32(signature[32:]), signing.x, signing.y
         );
     }
 
@@ -433,10 +421,11 @@ contract CollateralStore is ICollateralStore, P256Signatures {
 
     /// @dev The slot says all as long as nothing has lapsed and the root has revoked nothing; the record,
     /// a cold account more, is asked otherwise.
-    function _authorityInForce(
-        Root memory root,
-        bytes32 subject
-    ) private view returns (AuthorityInForce memory authority) {
+    function _authorityInForce(Root memory root, bytes32 subject)
+        private
+        view
+        returns (AuthorityInForce memory authority)
+    {
         Document memory list = _authorityRecords[subject];
         if (list.record == address(0)) {
             if (_authorities[subject].notAfter == 0) return authority;
@@ -455,10 +444,11 @@ contract CollateralStore is ICollateralStore, P256Signatures {
         authority.validUntil = _earliest(_rootEnd(root), list.validUntil);
     }
 
-    function _documentsInForce(
-        Root memory root,
-        bytes6 fmspc
-    ) private view returns (DocumentsInForce memory documents) {
+    function _documentsInForce(Root memory root, bytes6 fmspc)
+        private
+        view
+        returns (DocumentsInForce memory documents)
+    {
         Document memory info = _tcbInfos[fmspc];
         Document memory identity = _qeIdentity;
         if (info.record == address(0)) revert CollateralStoreTcbInfoMissing(fmspc);
@@ -468,9 +458,7 @@ contract CollateralStore is ICollateralStore, P256Signatures {
             _requireSignerInForce(root, info.record);
             _requireSignerInForce(root, identity.record);
             if (block.timestamp > info.validUntil) {
-                revert CollateralStoreTcbInfoExpired(
-                    fmspc, info.evaluationNumber, info.validUntil
-                );
+                revert CollateralStoreTcbInfoExpired(fmspc, info.evaluationNumber, info.validUntil);
             }
             if (block.timestamp > identity.validUntil) {
                 revert CollateralStoreQeIdentityExpired(
@@ -494,10 +482,11 @@ contract CollateralStore is ICollateralStore, P256Signatures {
     }
 
     /// @dev serial 20 ‖ notBefore 5 ‖ notAfter 5 bytes.
-    function _certificateIn(
-        address record,
-        uint256 offset
-    ) private view returns (uint256 serial, uint40 notAfter) {
+    function _certificateIn(address record, uint256 offset)
+        private
+        view
+        returns (uint256 serial, uint40 notAfter)
+    {
         uint256 word = uint256(Records.readWord(record, offset));
         return (word >> 96, uint40(word >> 16));
     }

@@ -27,10 +27,11 @@ library Crl {
     uint256 private constant CRL_NUMBER = 0x551d14;
     uint256 private constant AUTHORITY_KEY_IDENTIFIER = 0x551d23;
 
-    function parse(
-        bytes calldata der,
-        bytes4 refusal
-    ) internal pure returns (RevocationList memory list) {
+    function parse(bytes calldata der, bytes4 refusal)
+        internal
+        pure
+        returns (RevocationList memory list)
+    {
         Der.Reader memory reader = Der.over(der, refusal);
         if (der.length > MAXIMUM_BYTES) reader.fail();
         uint256 outer = reader.enter(Der.SEQUENCE);
@@ -83,10 +84,11 @@ library Crl {
 
     /// @return serial Serial number of the entry.
     /// @return time Tag, length and characters of its time if that is a UTCTime, else what it was.
-    function _readEntry(
-        Der.Reader memory reader,
-        uint256 knownTime
-    ) private pure returns (uint256 serial, uint256 time) {
+    function _readEntry(Der.Reader memory reader, uint256 knownTime)
+        private
+        pure
+        returns (uint256 serial, uint256 time)
+    {
         uint256 outer = reader.enter(Der.SEQUENCE);
         serial = X509.readSerial(reader);
         uint256 start = reader.at;
@@ -103,10 +105,11 @@ library Crl {
     ///     30 34 02 15 00 serial 20  time 15  30 0c …12     if the serial's first bit is set
     ///
     /// Such an entry is DER as {_readEntry} demands it, and is told by two words. Any other is read there.
-    function _takeUsualEntry(
-        Der.Reader memory reader,
-        uint256 knownTime
-    ) private pure returns (uint256 serial, bool isRead) {
+    function _takeUsualEntry(Der.Reader memory reader, uint256 knownTime)
+        private
+        pure
+        returns (uint256 serial, bool isRead)
+    {
         unchecked {
             // Positions in calldata.
             uint256 at = reader.at;

@@ -62,19 +62,15 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         address authority = _verifyCertificate(subject);
         _verifyQuotingEnclave(subject);
         TdxQuote.Layout memory at = subject.at;
-        key = keccak256(bytes.concat(
-            Bytecraft.slice(at.attestationKey, at.qeReport), _pack(subject.platform)
-        ));
+        key = keccak256(
+            bytes.concat(Bytecraft.slice(at.attestationKey, at.qeReport), _pack(subject.platform))
+        );
         rememberedUnder[key] = authority;
         emit PlatformRemembered(key, subject.platform.ppid, subject.platform.fmspc);
     }
 
     /// @inheritdoc IQuoteVerifier
-    function verifyQuote(bytes calldata evidence)
-        external
-        view
-        returns (QuoteClaims memory)
-    {
+    function verifyQuote(bytes calldata evidence) external view returns (QuoteClaims memory) {
         return _claims(_verify(evidence));
     }
 
@@ -248,7 +244,9 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         ICollateralStore.AuthorityInForce memory authority,
         bytes32 issuer
     ) private pure returns (address) {
-        if (authority.record == address(0)) revert DcapQuoteVerifierPckIssuerMismatch(issuer);
+        if (authority.record == address(0)) {
+            revert DcapQuoteVerifierPckIssuerMismatch(issuer);
+        }
         subject.issuedAt = authority.issuedAt;
         subject.validUntil = authority.validUntil;
         return authority.record;
@@ -272,10 +270,10 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
     }
 
     /// @dev Rules 240 to 241: the documents must be those of this platform.
-    function _load(
-        Case memory subject,
-        ICollateralStore.DocumentsInForce memory documents
-    ) private view {
+    function _load(Case memory subject, ICollateralStore.DocumentsInForce memory documents)
+        private
+        view
+    {
         subject.tcbInfo = Records.read(documents.tcbInfo);
         subject.qeIdentity = Records.read(documents.qeIdentity);
         subject.evaluationNumber = documents.evaluationNumber;
@@ -300,9 +298,11 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         }
         uint256 report = at.qeReport;
         bytes32 bound = bytes32(Bytecraft.word(report + TdxQuote.QE_REPORT_DATA));
-        bytes32 actual = sha256(bytes.concat(
-            Bytecraft.slice(at.attestationKey, report), Bytecraft.slice(at.qeAuth, at.pck)
-        ));
+        bytes32 actual = sha256(
+            bytes.concat(
+                Bytecraft.slice(at.attestationKey, report), Bytecraft.slice(at.qeAuth, at.pck)
+            )
+        );
         if (bound != actual || Bytecraft.word(report + TdxQuote.QE_REPORT_DATA + 32) != 0) {
             revert DcapQuoteVerifierAttestationKeyNotBound(bound, actual);
         }
@@ -324,12 +324,11 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         }
     }
 
-    function _isSignatureAt(
-        bytes32 digest,
-        uint256 at,
-        bytes32 x,
-        bytes32 y
-    ) private view returns (bool) {
+    function _isSignatureAt(bytes32 digest, uint256 at, bytes32 x, bytes32 y)
+        private
+        view
+        returns (bool)
+    {
         return _isSignature(
             digest, bytes32(Bytecraft.word(at)), bytes32(Bytecraft.word(at + 32)), x, y
         );
@@ -378,8 +377,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     /// @dev Rules 280 to 293.
     function _appraiseTcb(Case memory subject) private pure {
-        bytes16 teeTcbSvn =
-            bytes16(bytes32(Bytecraft.word(subject.at.body + TdxQuote.TEE_TCB_SVN)));
+        bytes16 teeTcbSvn = bytes16(bytes32(Bytecraft.word(subject.at.body + TdxQuote.TEE_TCB_SVN)));
         uint256 version = uint8(teeTcbSvn[1]);
         (bool isKnown, uint256 module, uint256 levels, uint256 count) =
             TcbRecord.findModule(subject.tcbInfo, version);
@@ -434,11 +432,7 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
 
     /// @dev From module 1.5 on the first two TDX components are the module's version and are judged by
     /// the module's identity instead: the highest SVN in their place meets every level.
-    function _matchPlatform(
-        Case memory subject,
-        bytes16 teeTcbSvn,
-        uint256 version
-    ) private pure {
+    function _matchPlatform(Case memory subject, bytes16 teeTcbSvn, uint256 version) private pure {
         if (version != 0) teeTcbSvn |= bytes16(bytes2(0xffff));
         bytes32 svns = bytes32(subject.platform.componentSvns) | bytes32(teeTcbSvn) >> 128;
         subject.platformLevel =
@@ -462,13 +456,15 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         uint256 body = subject.at.body;
         claims.reportDataHigh = bytes32(Bytecraft.word(body + TdxQuote.REPORT_DATA));
         claims.reportDataLow = bytes32(Bytecraft.word(body + TdxQuote.REPORT_DATA + 32));
-        claims.imageId = keccak256(bytes.concat(
-            Bytecraft.slice(body + TdxQuote.MR_TD, body + TdxQuote.MR_CONFIG_ID),
-            // RTMR0 to RTMR2 stand side by side, as do attributes and XFAM.
-            Bytecraft.slice(body + TdxQuote.RTMR0, body + TdxQuote.RTMR3),
-            Bytecraft.slice(body + TdxQuote.MR_CONFIG_ID, body + TdxQuote.MR_OWNER),
-            Bytecraft.slice(body + TdxQuote.TD_ATTRIBUTES, body + TdxQuote.MR_TD)
-        ));
+        claims.imageId = keccak256(
+            bytes.concat(
+                Bytecraft.slice(body + TdxQuote.MR_TD, body + TdxQuote.MR_CONFIG_ID),
+                // RTMR0 to RTMR2 stand side by side, as do attributes and XFAM.
+                Bytecraft.slice(body + TdxQuote.RTMR0, body + TdxQuote.RTMR3),
+                Bytecraft.slice(body + TdxQuote.MR_CONFIG_ID, body + TdxQuote.MR_OWNER),
+                Bytecraft.slice(body + TdxQuote.TD_ATTRIBUTES, body + TdxQuote.MR_TD)
+            )
+        );
         claims.ppid = subject.platform.ppid;
         claims.tcbStatus = subject.status;
         claims.evaluationNumber = subject.evaluationNumber;
@@ -482,10 +478,11 @@ contract DcapQuoteVerifier is IDcapQuoteVerifier, P256Signatures {
         if (since == type(uint40).max) since = 0;
     }
 
-    function _behindSince(
-        uint40 since,
-        TcbRecord.Match memory level
-    ) private pure returns (uint40) {
+    function _behindSince(uint40 since, TcbRecord.Match memory level)
+        private
+        pure
+        returns (uint40)
+    {
         bool isBehind = level.isFound && level.status != TCB_UP_TO_DATE;
         return isBehind ? _earliest(since, level.degradedSince) : since;
     }

@@ -35,8 +35,7 @@ library Der {
     /// @param refusal Selector of an error with one `uint256`, the offset at which reading stopped.
     function over(bytes calldata der, bytes4 refusal) internal pure returns (Reader memory) {
         uint256 origin = Bytecraft.position(der);
-        return
-            Reader({at: origin, end: origin + der.length, origin: origin, refusal: refusal});
+        return Reader({at: origin, end: origin + der.length, origin: origin, refusal: refusal});
     }
 
     /// @notice Raises the error of this reader with the offset reached.
@@ -56,10 +55,11 @@ library Der {
     /// @notice Contents of the next element, which must have this tag.
     /// @return start Position of the first octet of the contents.
     /// @return end Position behind the last one, and of what follows.
-    function read(
-        Reader memory reader,
-        uint256 tag
-    ) internal pure returns (uint256 start, uint256 end) {
+    function read(Reader memory reader, uint256 tag)
+        internal
+        pure
+        returns (uint256 start, uint256 end)
+    {
         uint256 wrong;
         // Nothing overflows: positions lie in calldata, lengths are below 2^16. The end is at least two
         // behind the start, so to compare it with the limit covers an element that is cut in its head.
@@ -96,8 +96,7 @@ library Der {
     function expect(Reader memory reader, uint256 octets, uint256 length) internal pure {
         uint256 at = reader.at;
         uint256 end = at + length;
-        bool isExpected =
-            end <= reader.end && Bytecraft.word(at) >> (256 - 8 * length) == octets;
+        bool isExpected = end <= reader.end && Bytecraft.word(at) >> (256 - 8 * length) == octets;
         if (!isExpected) fail(reader);
         reader.at = end;
     }
@@ -105,10 +104,11 @@ library Der {
     /// @notice Steps over the next element, which must have this tag.
     /// @return start Position of its tag.
     /// @return end Position behind it.
-    function readWhole(
-        Reader memory reader,
-        uint256 tag
-    ) internal pure returns (uint256 start, uint256 end) {
+    function readWhole(Reader memory reader, uint256 tag)
+        internal
+        pure
+        returns (uint256 start, uint256 end)
+    {
         start = reader.at;
         (, end) = read(reader, tag);
     }
@@ -127,11 +127,11 @@ library Der {
     }
 
     /// @notice A non-negative minimal INTEGER or ENUMERATED of at most `maximumBytes`, at most 32.
-    function readUnsigned(
-        Reader memory reader,
-        uint256 tag,
-        uint256 maximumBytes
-    ) internal pure returns (uint256 value) {
+    function readUnsigned(Reader memory reader, uint256 tag, uint256 maximumBytes)
+        internal
+        pure
+        returns (uint256 value)
+    {
         unchecked {
             // The end is never before the start.
             (uint256 start, uint256 end) = read(reader, tag);

@@ -9,20 +9,20 @@ import {TcbInfo} from "./TcbInfo.sol";
 /// exceed the size of a contract. It has no state, and reverts with the errors that it is handed.
 contract DocumentReader {
     /// @notice See {TcbInfo-parse}.
-    function readTcbInfo(
-        bytes calldata text,
-        bytes4 malformed,
-        bytes4 unsupported
-    ) external pure returns (TcbInfo.Document memory) {
+    function readTcbInfo(bytes calldata text, bytes4 malformed, bytes4 unsupported)
+        external
+        pure
+        returns (TcbInfo.Document memory)
+    {
         return TcbInfo.parse(text, malformed, unsupported);
     }
 
     /// @notice See {QeIdentity-parse}.
-    function readQeIdentity(
-        bytes calldata text,
-        bytes4 malformed,
-        bytes4 unsupported
-    ) external pure returns (QeIdentity.Document memory) {
+    function readQeIdentity(bytes calldata text, bytes4 malformed, bytes4 unsupported)
+        external
+        pure
+        returns (QeIdentity.Document memory)
+    {
         return QeIdentity.parse(text, malformed, unsupported);
     }
 }

@@ -49,7 +49,9 @@ interface IAppraisalPolicy is IQuoteVerifier {
     /// @notice Upload the collateral again.
     error AppraisalPolicyCollateralTooOld(uint40 issuedAt, uint32 maximumAgeSeconds);
     error AppraisalPolicyTcbStatusNotAllowed(uint8 tcbStatus, uint16 accepted);
-    error AppraisalPolicyTcbGraceExpired(uint8 tcbStatus, uint40 degradedSince, uint32 graceSeconds);
+    error AppraisalPolicyTcbGraceExpired(
+        uint8 tcbStatus, uint40 degradedSince, uint32 graceSeconds
+    );
     error AppraisalPolicyAdvisoryDenied(bytes4 tag);
     error AppraisalPolicyPlatformDenied(bytes16 ppid);
     error AppraisalPolicyPlatformNotAllowed(bytes16 ppid);

@@ -102,7 +102,9 @@ interface ICollateralStore {
     error CollateralStoreTcbInfoSignatureInvalid();
     error CollateralStoreTcbInfoMalformed(uint256 at);
     error CollateralStoreTcbInfoUnsupported(uint256 at);
-    error CollateralStoreTcbInfoNotYetValid(bytes6 fmspc, uint32 evaluationNumber, uint40 issueDate);
+    error CollateralStoreTcbInfoNotYetValid(
+        bytes6 fmspc, uint32 evaluationNumber, uint40 issueDate
+    );
     error CollateralStoreTcbInfoExpired(bytes6 fmspc, uint32 evaluationNumber, uint40 nextUpdate);
     /// @notice What is stored has a higher evaluation number, or the same and is at least as new.
     error CollateralStoreTcbInfoNotNewer(
@@ -145,21 +147,14 @@ interface ICollateralStore {
     /// @param signer Serial number of the stored certificate whose key signed it.
     /// @param text The very text that Intel signed.
     /// @param signature r ‖ s, 64 bytes.
-    function uploadTcbInfo(
-        uint256 signer,
-        bytes calldata text,
-        bytes calldata signature
-    ) external;
+    function uploadTcbInfo(uint256 signer, bytes calldata text, bytes calldata signature) external;
 
     /// @notice Stores a newer identity of the TD quoting enclave.
     /// @param signer Serial number of the stored certificate whose key signed it.
     /// @param text The very text that Intel signed.
     /// @param signature r ‖ s, 64 bytes.
-    function uploadQeIdentity(
-        uint256 signer,
-        bytes calldata text,
-        bytes calldata signature
-    ) external;
+    function uploadQeIdentity(uint256 signer, bytes calldata text, bytes calldata signature)
+        external;
 
     /// @notice SHA-256 of the DER of the root certificate that everything here leads to.
     function rootFingerprint() external view returns (bytes32);
@@ -199,10 +194,10 @@ interface ICollateralStore {
     function documentsInForce(bytes6 fmspc) external view returns (DocumentsInForce memory);
 
     /// @notice Both of the above in one call, for callers that know both from the start.
-    function collateralInForce(
-        bytes32 subject,
-        bytes6 fmspc
-    ) external view returns (AuthorityInForce memory, DocumentsInForce memory);
+    function collateralInForce(bytes32 subject, bytes6 fmspc)
+        external
+        view
+        returns (AuthorityInForce memory, DocumentsInForce memory);
 
     /// @notice What is stored as TCB info; zeros for nothing. The last date is that of its signer if that
     /// comes first.

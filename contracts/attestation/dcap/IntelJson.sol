@@ -43,9 +43,7 @@ library IntelJson {
     /// @param refusal Selector of an error with one `uint256`, the offset at which reading stopped.
     function over(bytes calldata document, bytes4 refusal) internal pure returns (Cursor memory) {
         uint256 origin = Bytecraft.position(document);
-        return Cursor({
-            at: origin, end: origin + document.length, origin: origin, refusal: refusal
-        });
+        return Cursor({at: origin, end: origin + document.length, origin: origin, refusal: refusal});
     }
 
     /// @notice Raises the error of this cursor with the offset reached.
@@ -66,11 +64,11 @@ library IntelJson {
     }
 
     /// @notice Steps over these characters if they are next.
-    function take(
-        Cursor memory cursor,
-        bytes32 literal,
-        uint256 length
-    ) internal pure returns (bool isNext) {
+    function take(Cursor memory cursor, bytes32 literal, uint256 length)
+        internal
+        pure
+        returns (bool isNext)
+    {
         // Half of the gas of a document is spent here: the first field of the cursor is its position.
         assembly ("memory-safe") {
             let at := mload(cursor)
@@ -124,10 +122,7 @@ library IntelJson {
 
     /// @notice Hexadecimal digits of `length` bytes, at most 16, either case.
     /// @return value The number that they write, most significant digit first.
-    function hexNumber(
-        Cursor memory cursor,
-        uint256 length
-    ) internal pure returns (uint256 value) {
+    function hexNumber(Cursor memory cursor, uint256 length) internal pure returns (uint256 value) {
         unchecked {
             // What stands behind the digits gives way to zeros in front, so that all lanes are digits.
             uint256 digits = Bytecraft.word(cursor.at) >> (256 - 16 * length);
@@ -160,10 +155,11 @@ library IntelJson {
     /// control characters are refused: no identifier of Intel's has any.
     /// @return start Position of the first character.
     /// @return end Position of the quote.
-    function text(
-        Cursor memory cursor,
-        uint256 maximum
-    ) internal pure returns (uint256 start, uint256 end) {
+    function text(Cursor memory cursor, uint256 maximum)
+        internal
+        pure
+        returns (uint256 start, uint256 end)
+    {
         unchecked {
             start = cursor.at;
             end = start;
@@ -207,11 +203,11 @@ library IntelJson {
     /// @notice Date, status and advisories, with which levels of all kinds end, up to their brace.
     /// @param advisories Gets a tag of 4 bytes for each advisory, the first of Keccak-256 of its name.
     /// @return packed status 1 ‖ tcbDate 5 ‖ index of the first advisory 2 ‖ number of advisories 1.
-    function levelEnd(
-        Cursor memory cursor,
-        Packer.Buffer memory advisories,
-        bool isPart
-    ) internal pure returns (uint256 packed) {
+    function levelEnd(Cursor memory cursor, Packer.Buffer memory advisories, bool isPart)
+        internal
+        pure
+        returns (uint256 packed)
+    {
         expect(cursor, '"tcbDate":"', 11);
         uint256 date = time(cursor);
         expect(cursor, ',"tcbStatus":"', 14);
@@ -243,10 +239,11 @@ library IntelJson {
         }
     }
 
-    function _readAdvisories(
-        Cursor memory cursor,
-        Packer.Buffer memory advisories
-    ) private pure returns (uint256 count) {
+    function _readAdvisories(Cursor memory cursor, Packer.Buffer memory advisories)
+        private
+        pure
+        returns (uint256 count)
+    {
         if (!take(cursor, ',"advisoryIDs":[', 16)) return 0;
         if (take(cursor, "]", 1)) return 0;
         while (true) {

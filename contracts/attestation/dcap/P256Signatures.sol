@@ -7,13 +7,11 @@ import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 /// @notice P-256 in Solidity, by OpenZeppelin, for chains without the precompile.
 contract P256Fallback {
     /// @notice Whether (r, s) is a signature of `digest` by the key (x, y). Both values of s count.
-    function isSignature(
-        bytes32 digest,
-        bytes32 r,
-        bytes32 s,
-        bytes32 x,
-        bytes32 y
-    ) external view returns (bool) {
+    function isSignature(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y)
+        external
+        view
+        returns (bool)
+    {
         // OpenZeppelin takes the lower s only; its twin verifies exactly when it does. An s of n or
         // above has no twin and is refused.
         uint256 wide = uint256(s);
@@ -47,26 +45,22 @@ abstract contract P256Signatures {
 
     /// @dev Both values of s count: Intel's signatures are not normalised. So nothing may be identified
     /// by a signature, or by bytes that hold one.
-    function _isSignature(
-        bytes32 digest,
-        bytes32 r,
-        bytes32 s,
-        bytes32 x,
-        bytes32 y
-    ) internal view returns (bool) {
+    function _isSignature(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y)
+        internal
+        view
+        returns (bool)
+    {
         if (address(p256Fallback) == address(0)) return _callPrecompile(digest, r, s, x, y);
         return p256Fallback.isSignature(digest, r, s, x, y);
     }
 
     /// @dev An invalid signature is answered with no bytes at all, a valid one with the word 1. A code-less
     /// address answers with nothing too, so silence is never taken for consent.
-    function _callPrecompile(
-        bytes32 digest,
-        bytes32 r,
-        bytes32 s,
-        bytes32 x,
-        bytes32 y
-    ) private view returns (bool isValid) {
+    function _callPrecompile(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y)
+        private
+        view
+        returns (bool isValid)
+    {
         // In assembly, because a registration calls three times and Solidity copies the word both ways.
         assembly ("memory-safe") {
             let input := mload(0x40)

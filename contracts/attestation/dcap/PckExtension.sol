@@ -37,12 +37,11 @@ library PckExtension {
     /// @param start Position of the contents of the extension's OCTET STRING.
     /// @param end Position behind them; both zero for an extension that is absent.
     /// @param refusal Selector of the error for an extension that is not as specified.
-    function parse(
-        bytes calldata certificate,
-        uint256 start,
-        uint256 end,
-        bytes4 refusal
-    ) internal pure returns (Platform memory platform) {
+    function parse(bytes calldata certificate, uint256 start, uint256 end, bytes4 refusal)
+        internal
+        pure
+        returns (Platform memory platform)
+    {
         Der.Reader memory reader = Der.over(certificate, refusal);
         if (end == 0) reader.fail();
         reader.at = start;
@@ -59,10 +58,11 @@ library PckExtension {
     }
 
     /// @return arc Last arc of the entry's OID, 1 to 7.
-    function _readEntry(
-        Der.Reader memory reader,
-        Platform memory platform
-    ) private pure returns (uint256 arc) {
+    function _readEntry(Der.Reader memory reader, Platform memory platform)
+        private
+        pure
+        returns (uint256 arc)
+    {
         // The four entries that are octets of fixed length have one encoding each: 30 length ‖ OID with
         // its tag and length ‖ 04 length, 16 bytes.
         uint256 at = reader.at;
@@ -102,10 +102,7 @@ library PckExtension {
     ///
     /// An SVN of one byte has two encodings only, 30 10 ‖ OID ‖ 02 01 v for v below 128 and
     /// 30 11 ‖ OID ‖ 02 02 00 v above, so both are compared as one word instead of walked.
-    function _readTcb(
-        Der.Reader memory reader,
-        Platform memory platform
-    ) private pure {
+    function _readTcb(Der.Reader memory reader, Platform memory platform) private pure {
         uint256 outer = reader.enter(Der.SEQUENCE);
         uint256 at = reader.at;
         uint256 svns;

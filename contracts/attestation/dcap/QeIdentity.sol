@@ -21,11 +21,11 @@ library QeIdentity {
 
     /// @param malformed Selector of the error, with an offset, for a text of another form.
     /// @param unsupported Selector of the error, with an offset, for another enclave or version.
-    function parse(
-        bytes calldata document,
-        bytes4 malformed,
-        bytes4 unsupported
-    ) internal pure returns (Document memory identity) {
+    function parse(bytes calldata document, bytes4 malformed, bytes4 unsupported)
+        internal
+        pure
+        returns (Document memory identity)
+    {
         IntelJson.Cursor memory cursor = IntelJson.over(document, malformed);
         cursor.expect('{"id":"', 7);
         if (!cursor.take('TD_QE"', 6)) _refuse(cursor, unsupported);

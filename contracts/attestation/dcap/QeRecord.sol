@@ -31,11 +31,7 @@ library QeRecord {
         return (bytes16(word), bytes16(word << 128));
     }
 
-    function miscSelect(bytes memory record)
-        internal
-        pure
-        returns (bytes4 expected, bytes4 mask)
-    {
+    function miscSelect(bytes memory record) internal pure returns (bytes4 expected, bytes4 mask) {
         bytes32 word = Bytecraft.wordIn(record, 94);
         return (bytes4(word), bytes4(word << 32));
     }

@@ -28,11 +28,11 @@ library TcbInfo {
 
     /// @param malformed Selector of the error, with an offset, for a text of another form.
     /// @param unsupported Selector of the error, with an offset, for another kind of TCB info.
-    function parse(
-        bytes calldata document,
-        bytes4 malformed,
-        bytes4 unsupported
-    ) internal pure returns (Document memory info) {
+    function parse(bytes calldata document, bytes4 malformed, bytes4 unsupported)
+        internal
+        pure
+        returns (Document memory info)
+    {
         IntelJson.Cursor memory cursor = IntelJson.over(document, malformed);
         cursor.expect('{"id":"', 7);
         if (!cursor.take('TDX"', 4)) _refuse(cursor, unsupported);
@@ -93,10 +93,10 @@ library TcbInfo {
     }
 
     /// @dev Appends mrsigner 48 ‖ attributes 8 ‖ attributesMask 8 bytes.
-    function _readModule(
-        IntelJson.Cursor memory cursor,
-        Packer.Buffer memory modules
-    ) private pure {
+    function _readModule(IntelJson.Cursor memory cursor, Packer.Buffer memory modules)
+        private
+        pure
+    {
         cursor.expect('"mrsigner":"', 12);
         modules.append(cursor.hexNumber(16), 16);
         modules.append(cursor.hexNumber(16), 16);

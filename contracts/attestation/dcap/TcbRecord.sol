@@ -51,10 +51,11 @@ library TcbRecord {
     /// @return module Offset of its signer and attributes.
     /// @return levels Offset of its levels.
     /// @return count Number of its levels.
-    function findModule(
-        bytes memory record,
-        uint256 version
-    ) internal pure returns (bool isKnown, uint256 module, uint256 levels, uint256 count) {
+    function findModule(bytes memory record, uint256 version)
+        internal
+        pure
+        returns (bool isKnown, uint256 module, uint256 levels, uint256 count)
+    {
         unchecked {
             // Offsets into a record, at most 24,531, and counts of one byte.
             uint256 counts = uint256(Bytecraft.wordIn(record, 32));
@@ -74,31 +75,31 @@ library TcbRecord {
         }
     }
 
-    function isModuleSigner(
-        bytes memory record,
-        uint256 module,
-        bytes32 high,
-        bytes16 low
-    ) internal pure returns (bool) {
+    function isModuleSigner(bytes memory record, uint256 module, bytes32 high, bytes16 low)
+        internal
+        pure
+        returns (bool)
+    {
         return Bytecraft.wordIn(record, module) == high
             && bytes16(Bytecraft.wordIn(record, module + 32)) == low;
     }
 
-    function moduleAttributes(
-        bytes memory record,
-        uint256 module
-    ) internal pure returns (bytes8 expected, bytes8 mask) {
+    function moduleAttributes(bytes memory record, uint256 module)
+        internal
+        pure
+        returns (bytes8 expected, bytes8 mask)
+    {
         bytes32 both = Bytecraft.wordIn(record, module + 48);
         return (bytes8(both), bytes8(both << 64));
     }
 
     /// @notice The first level that a platform reaches in every component.
     /// @param svns SGX component SVNs ‖ TEE TCB SVNs.
-    function platformLevel(
-        bytes memory record,
-        bytes32 svns,
-        uint256 pceSvn
-    ) internal pure returns (Match memory found) {
+    function platformLevel(bytes memory record, bytes32 svns, uint256 pceSvn)
+        internal
+        pure
+        returns (Match memory found)
+    {
         unchecked {
             uint256 count = uint256(Bytecraft.wordIn(record, 32)) >> 248;
             for (uint256 index; index < count; ++index) {
@@ -107,9 +108,8 @@ library TcbRecord {
                 uint256 rest = uint256(Bytecraft.wordIn(record, at + 32));
                 if (pceSvn < rest >> 240) continue;
                 if (!_reaches(uint256(svns), uint256(Bytecraft.wordIn(record, at)))) continue;
-                uint256 above = index == 0
-                    ? rest << 16
-                    : uint256(Bytecraft.wordIn(record, at - LEVEL + 34));
+                uint256 above =
+                    index == 0 ? rest << 16 : uint256(Bytecraft.wordIn(record, at - LEVEL + 34));
                 return _match(rest << 16, above);
             }
         }
@@ -117,12 +117,11 @@ library TcbRecord {
 
     /// @notice The first level whose SVN is not above `isvSvn`.
     /// @param levels Offset of the levels of a module or of the QE, in the record of either.
-    function isvLevel(
-        bytes memory record,
-        uint256 levels,
-        uint256 count,
-        uint256 isvSvn
-    ) internal pure returns (Match memory found) {
+    function isvLevel(bytes memory record, uint256 levels, uint256 count, uint256 isvSvn)
+        internal
+        pure
+        returns (Match memory found)
+    {
         unchecked {
             for (uint256 index; index < count; ++index) {
                 uint256 at = levels + ISV_LEVEL * index;
@@ -148,7 +147,8 @@ library TcbRecord {
         uint256 next
     ) internal pure returns (uint256) {
         for (uint256 index; index < level.advisoryCount; ++index) {
-            uint256 at = advisories + ADVISORY * (level.firstAdvisory + index);
+            uint256 at =
+                advisories + ADVISORY * (level.firstAdvisory + index);
             tags[next++] = bytes4(Bytecraft.wordIn(record, at));
         }
         return next;

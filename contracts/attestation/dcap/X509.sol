@@ -74,16 +74,17 @@ library X509 {
     uint256 private constant BASIC_CONSTRAINTS = 19;
     uint256 private constant EXTENDED_KEY_USAGE = 37;
     /// @dev Those of 2.5.29 that are understood, or bear on nothing here, and so may be critical.
-    uint256 private constant MAY_BE_CRITICAL = 1 << KEY_USAGE | 1 << SUBJECT_ALT_NAME
-        | 1 << BASIC_CONSTRAINTS | 1 << EXTENDED_KEY_USAGE;
+    uint256 private constant MAY_BE_CRITICAL =
+        1 << KEY_USAGE | 1 << SUBJECT_ALT_NAME | 1 << BASIC_CONSTRAINTS | 1 << EXTENDED_KEY_USAGE;
 
     /// @notice Reads a certificate.
     /// @param refusal Selector of the error, with the offset as its argument, for what is not exact
     /// DER, not version 3, not ECDSA P-256 with SHA-256, or critical and not understood.
-    function parse(
-        bytes calldata der,
-        bytes4 refusal
-    ) internal pure returns (Certificate memory certificate) {
+    function parse(bytes calldata der, bytes4 refusal)
+        internal
+        pure
+        returns (Certificate memory certificate)
+    {
         Der.Reader memory reader = Der.over(der, refusal);
         if (der.length > MAXIMUM_BYTES) reader.fail();
         uint256 outer = reader.enter(Der.SEQUENCE);
@@ -133,9 +134,7 @@ library X509 {
     }
 
     /// @notice ECDSA-Sig-Value in a BIT STRING (RFC 3279 §2.2.3).
-    function readSignature(
-        Der.Reader memory reader
-    ) internal pure returns (bytes32 r, bytes32 s) {
+    function readSignature(Der.Reader memory reader) internal pure returns (bytes32 r, bytes32 s) {
         uint256 outer = reader.enter(Der.BIT_STRING);
         if (reader.isDone() || Bytecraft.octet(reader.at) != 0) reader.fail();
         reader.at += 1;
@@ -152,10 +151,7 @@ library X509 {
     }
 
     /// @notice Reads the next Extension into `extension`.
-    function readExtension(
-        Der.Reader memory reader,
-        Extension memory extension
-    ) internal pure {
+    function readExtension(Der.Reader memory reader, Extension memory extension) internal pure {
         if (_takeShortExtension(reader, extension)) return;
         uint256 outer = reader.enter(Der.SEQUENCE);
         (extension.oidStart, extension.oidEnd) = reader.read(Der.OBJECT_IDENTIFIER);
@@ -172,10 +168,11 @@ library X509 {
     ///     30 length  06 03 oid 3  01 01 ff  04 length     if critical
     ///
     /// Any other is read step by step, which says what is wrong with it.
-    function _takeShortExtension(
-        Der.Reader memory reader,
-        Extension memory extension
-    ) private pure returns (bool) {
+    function _takeShortExtension(Der.Reader memory reader, Extension memory extension)
+        private
+        pure
+        returns (bool)
+    {
         unchecked {
             // Positions in calldata, lengths below 128.
             uint256 at = reader.at;
@@ -198,10 +195,7 @@ library X509 {
         }
     }
 
-    function _readPublicKey(
-        Der.Reader memory reader,
-        Certificate memory certificate
-    ) private pure {
+    function _readPublicKey(Der.Reader memory reader, Certificate memory certificate) private pure {
         reader.expect(P256_KEY, 27);
         certificate.x = bytes32(Bytecraft.word(reader.at));
         certificate.y = bytes32(Bytecraft.word(reader.at + 32));
@@ -210,10 +204,10 @@ library X509 {
     }
 
     /// @dev Each OID once: those of 2.5.29 by a bitmap, others by a list of hashes.
-    function _readExtensions(
-        Der.Reader memory reader,
-        Certificate memory certificate
-    ) private pure {
+    function _readExtensions(Der.Reader memory reader, Certificate memory certificate)
+        private
+        pure
+    {
         uint256 seen;
         bytes32[MAXIMUM_FOREIGN_EXTENSIONS] memory foreign;
         uint256 foreignCount;
@@ -251,11 +245,10 @@ library X509 {
     }
 
     /// @dev Arcs are minimal, complete and below 2^31.
-    function _expectObjectIdentifier(
-        Der.Reader memory reader,
-        uint256 start,
-        uint256 end
-    ) private pure {
+    function _expectObjectIdentifier(Der.Reader memory reader, uint256 start, uint256 end)
+        private
+        pure
+    {
         uint256 arc;
         bool isInside;
         for (uint256 at = start; at < end; ++at) {
@@ -299,30 +292,28 @@ library X509 {
         Der.Reader memory reader = _inside(outer, extension);
         (uint256 start, uint256 end) = reader.read(Der.BIT_STRING);
         // Nine bits are defined: the count of unused bits and one or two octets.
-        bool isSound = reader.isDone() && end - start >= 2 && end - start <= 3
-            && Bytecraft.octet(start) <= 7;
+        bool isSound =
+            reader.isDone() && end - start >= 2 && end - start <= 3 && Bytecraft.octet(start) <= 7;
         if (!isSound) reader.fail();
         certificate.keyUsage = Bytecraft.octet(start + 1);
     }
 
-    function _inside(
-        Der.Reader memory outer,
-        Extension memory extension
-    ) private pure returns (Der.Reader memory) {
+    function _inside(Der.Reader memory outer, Extension memory extension)
+        private
+        pure
+        returns (Der.Reader memory)
+    {
         return Der.Reader({
-            at: extension.start,
-            end: extension.end,
-            origin: outer.origin,
-            refusal: outer.refusal
+            at: extension.start, end: extension.end, origin: outer.origin, refusal: outer.refusal
         });
     }
 
     /// @dev Other attributes than the common name are not interpreted.
-    function _readCommonName(
-        Der.Reader memory reader,
-        uint256 start,
-        uint256 end
-    ) private pure returns (bytes32 commonName) {
+    function _readCommonName(Der.Reader memory reader, uint256 start, uint256 end)
+        private
+        pure
+        returns (bytes32 commonName)
+    {
         reader.at = start;
         reader.end = end;
         bool isFound;
@@ -369,11 +360,7 @@ library X509 {
     }
 
     /// @dev No name of the hierarchy leaves ASCII, and a stray high octet is no UTF-8 either.
-    function _expectAscii(
-        Der.Reader memory reader,
-        uint256 start,
-        uint256 end
-    ) private pure {
+    function _expectAscii(Der.Reader memory reader, uint256 start, uint256 end) private pure {
         for (uint256 at = start; at < end; at += 32) {
             // Bit 7 of every octet.
             uint256 high = Bytecraft.word(at) & (type(uint256).max / 0xff * 0x80);
