@@ -7,6 +7,7 @@ import {
   NotExportableError,
   examineForExport,
 } from './export/examined.ts'
+import { cadTrustUnit, unitFactsSchema } from './export/cadTrustUnits.ts'
 import { deviceFactsSchema, granularCertificates } from './export/granularCertificates.ts'
 import { monitoringReport, readingsCsv } from './export/monitoringReport.ts'
 import { signedCredential } from './export/verifiableCredential.ts'
@@ -40,6 +41,11 @@ const formats = {
     const read = readMessage(deviceFactsSchema, readJson(file, '--facts'), 'facts')
     return `${JSON.stringify(granularCertificates(examined, read), undefined, 2)}\n`
   },
+  'cad-trust': (examined: ExaminedBundle, { facts }: ExportOptions) => {
+    const file = demanded(facts, '--facts', 'facts about the units that the registry decides')
+    const read = readMessage(unitFactsSchema, readJson(file, '--facts'), 'facts')
+    return `${JSON.stringify(cadTrustUnit(examined, read), undefined, 2)}\n`
+  },
   vc: (examined: ExaminedBundle, { issuerKey }: ExportOptions) => {
     const file = demanded(issuerKey, '--issuer-key', 'the key of whoever issues the credential')
     return `${signedCredential(examined, readJson(file, '--issuer-key'))}\n`
@@ -58,7 +64,7 @@ export function registerExport(program: Command): void {
     )
     .option('--root <pem>', 'root certificate to trust instead of Intel’s (a local platform’s)')
     .option('--quote-policy <file>', 'which platforms, images and TCB statuses to accept')
-    .option('--facts <file>', 'energytag: what is known of the device, JSON')
+    .option('--facts <file>', 'energytag, cad-trust: what no measurement tells, JSON')
     .option('--issuer-key <file>', 'vc: private Ed25519 key of the issuer, JWK')
     .option('--out <file>', 'where it goes; default standard output')
     .addHelpText('after', '\nExit codes: 0 written, 1 the bundle does not hold, 3 error.')

@@ -55,6 +55,8 @@ export function agreementKey(of: {
 }
 
 const timeoutMs = 8_000
+/** A page follows the newest; older batches are the worker's to tell, one by one. */
+const keptBatches = 300n
 
 export const worker = createWorkerClient({
   url: 'worker',
@@ -190,9 +192,11 @@ export async function lookAround(world: World): Promise<World> {
       : world.policies,
     isUp
       ? attempt('batches', world.batches, async () => {
-          const head = world.batches.at(-1)?.batch.sequence ?? 0n
-          const page = await worker.batches(head, 100)
-          return [...world.batches, ...page.batches]
+          const begin = health.head > keptBatches ? health.head - keptBatches : 0n
+          const known = world.batches.at(-1)?.batch.sequence ?? begin
+          const page = await worker.batches(known, 100)
+          if (page.batches.length === 0) return world.batches
+          return [...world.batches, ...page.batches].slice(-Number(keptBatches))
         })
       : world.batches,
   ])

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compactVerify, importJWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type UnitFacts, cadTrustUnit } from '#cli/export/cadTrustUnits.ts'
 import { type ExaminedBundle, examineForExport } from '#cli/export/examined.ts'
 import { granularCertificates } from '#cli/export/granularCertificates.ts'
 import { credentialSchema } from '#cli/export/verifiableCredential.ts'
 import { writeBundle } from '#schemas/bundle.ts'
 import { type Policy, decodePolicy } from '#schemas/policy/policy.ts'
+import { unitCode } from '#schemas/report.ts'
 import { bundlePlatform, makeBundle } from '#test/support/makeBundle.ts'
 import { root } from '#tools/paths.ts'
 import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
@@ -199,5 +201,53 @@ describe('granular certificates', () => {
 
   it('are refused for what is no electric power', () => {
     expect(() => granularCertificates(examined, facts)).toThrow('not about electric power')
+  })
+})
+
+describe('units for CAD Trust', () => {
+  const examined = examineForExport(JSON.parse(text), options)
+  const facts: UnitFacts = {
+    serialPrefix: 'LOCAL-0001',
+    firstUnit: 101,
+    countryJurisdictionOfOwner: 'Germany',
+    unitType: 'Reduction - technical',
+    unitRegistryLink: 'https://registry.example/units/1',
+    correspondingAdjustmentDeclaration: 'Unknown',
+    correspondingAdjustmentStatus: 'Not Started',
+    verificationBody: 'Verifier',
+    verificationDate: '2026-11-24',
+  }
+  const right: ExaminedBundle['bundle']['report'] = {
+    ...examined.bundle.report,
+    exclusiveTo: `0x${'99'.repeat(32)}`,
+    unit: unitCode('kgCO2e'),
+    valueMicro: 115_005_332_092n,
+  }
+  const of = (report: typeof right, verdict: ExaminedBundle['verdict'] = 'PASS') =>
+    cadTrustUnit({ ...examined, verdict, bundle: { ...examined.bundle, report } }, facts)
+
+  it('are the whole tonnes of a right, with serials without a hole', () => {
+    expect(of(right)).toMatchObject({
+      unitCount: 115,
+      unitBlockStart: 'LOCAL-0001-2026-101',
+      unitBlockEnd: 'LOCAL-0001-2026-215',
+      vintageYear: 2026,
+      unitStatus: 'Held',
+    })
+    expect(of({ ...right, unit: unitCode('tCO2e'), valueMicro: 7_900_000n }).unitCount).toBe(7)
+  })
+
+  it('are of the vintage in which the last instant lies', () => {
+    const newYear = BigInt(Date.UTC(2026, 0, 1))
+    const december = { ...right, periodStartMs: newYear - 86_400_000n, periodEndMs: newYear }
+    expect(of(december).vintageYear).toBe(2025)
+    expect(() => of({ ...december, periodEndMs: newYear + 1n })).toThrow('two vintages')
+  })
+
+  it('are refused of a fact, of a failure, of less than a tonne and of anything else', () => {
+    expect(() => of({ ...right, exclusiveTo: `0x${'00'.repeat(32)}` })).toThrow('is a fact')
+    expect(() => of(right, 'FAIL')).toThrow('did not pass')
+    expect(() => of({ ...right, valueMicro: 999_999_999n })).toThrow('less than a tonne')
+    expect(() => of({ ...right, unit: unitCode('Wh') })).toThrow('The report is in Wh.')
   })
 })
