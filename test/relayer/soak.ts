@@ -1,50 +1,108 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { runKillLoop } from './support/killLoop.ts'
 import { rehearse } from './support/rehearsal.ts'
 
 /**
- * The long form of the crash test: `node test/relayer/soak.ts [kills] [batches] [proofs a batch]`,
- * by default 1 000 kills over 100 000 proofs on one chain. Prints one JSON object.
+ * The long form of the crash test, in slices that add up in a file:
+ * `node test/relayer/soak.ts --engine workerd|node [--kills 125] [--proofs 12500] [--into FILE]`.
+ * Each slice has a chain and a data folder of its own and another seed. Eight slices of the default
+ * size are 1 000 kills over 100 000 proofs. Prints the slice and, with a file, the sum per engine.
  */
 
-const [kills = 1_000, batches = 1_000, subjects = 100] = process.argv.slice(2).map(Number)
-
-const rehearsal = await rehearse({ chainIds: [31_399], blockTimeSeconds: 0.5 })
-try {
-  const result = await runKillLoop({
-    rehearsal,
-    kills,
-    batches,
-    subjects,
-    seed: 1,
-    plan: { chain: { confirmations: 4, batchSize: 50, dailySpendWei: `1${'0'.repeat(22)}` } },
-    timeoutMs: 3_600_000,
-    onKill(kill) {
-      if (kill % 50 === 0) process.stderr.write(`${kill} of ${kills} kills\n`)
-    },
-  })
-  const at = (part: number): number =>
-    Math.round(result.restartMs[Math.floor((result.restartMs.length - 1) * part)] ?? 0)
-  const isGood =
-    result.settled.every((count) => count === BigInt(result.proofsPerChain)) &&
-    result.wasted.every((count) => count === 0n)
-  process.stdout.write(
-    `${JSON.stringify(
-      {
-        kills: result.kills,
-        proofs: result.proofsPerChain,
-        settled: result.settled.map(String),
-        settledTwice: result.wasted.map(String),
-        noncesUsed: result.nonces,
-        restartP50Ms: at(0.5),
-        restartP95Ms: at(0.95),
-        seconds: Math.round(result.seconds),
-        isGood,
-      },
-      undefined,
-      2,
-    )}\n`,
-  )
-  if (!isGood) process.exitCode = 1
-} finally {
-  await rehearsal.stop()
+type Slice = {
+  readonly engine: 'workerd' | 'node'
+  readonly seed: number
+  readonly kills: number
+  readonly proofs: number
+  readonly settled: number
+  readonly settledTwice: number
+  readonly noncesUsed: number
+  readonly restartP50Ms: number
+  readonly restartP95Ms: number
+  readonly seconds: number
 }
+
+const proofsPerBatch = 100
+
+const { values } = parseArgs({
+  options: {
+    engine: { type: 'string', default: 'workerd' },
+    kills: { type: 'string', default: '125' },
+    proofs: { type: 'string', default: '12500' },
+    into: { type: 'string' },
+  },
+})
+const engine = values.engine === 'node' ? 'node' : 'workerd'
+const kills = Number(values.kills)
+const batches = Math.ceil(Number(values.proofs) / proofsPerBatch)
+
+const earlier: Slice[] =
+  values.into !== undefined && existsSync(values.into)
+    ? (JSON.parse(readFileSync(values.into, 'utf8')) as { slices: Slice[] }).slices
+    : []
+const seed = 1 + earlier.length
+
+async function runSlice(): Promise<Slice> {
+  const rehearsal = await rehearse({ chainIds: [31_399], blockTimeSeconds: 0.5 })
+  try {
+    const result = await runKillLoop({
+      rehearsal,
+      engine,
+      kills,
+      batches,
+      subjects: proofsPerBatch,
+      seed,
+      longestLifeMs: 700,
+      plan: { chain: { confirmations: 4, batchSize: 50, dailySpendWei: `1${'0'.repeat(22)}` } },
+      timeoutMs: 240_000,
+      onKill(kill) {
+        if (kill % 25 === 0) process.stderr.write(`${kill} of ${kills} kills\n`)
+      },
+    })
+    const at = (part: number): number =>
+      Math.round(result.restartMs[Math.floor((result.restartMs.length - 1) * part)] ?? 0)
+    return {
+      engine,
+      seed,
+      kills: result.kills,
+      proofs: result.proofsPerChain,
+      settled: Number(result.settled[0]),
+      settledTwice: Number(result.wasted[0]),
+      noncesUsed: result.nonces[0] ?? 0,
+      restartP50Ms: at(0.5),
+      restartP95Ms: at(0.95),
+      seconds: Math.round(result.seconds),
+    }
+  } finally {
+    await rehearsal.stop()
+  }
+}
+
+function sumOf(slices: readonly Slice[]) {
+  const total = (pick: (slice: Slice) => number): number =>
+    slices.reduce((sum, slice) => sum + pick(slice), 0)
+  return {
+    slices: slices.length,
+    kills: total(({ kills: count }) => count),
+    proofs: total(({ proofs }) => proofs),
+    lost: total(({ proofs, settled }) => proofs - settled),
+    settledTwice: total(({ settledTwice }) => settledTwice),
+    noncesUsed: total(({ noncesUsed }) => noncesUsed),
+    restartP95Ms: Math.max(0, ...slices.map(({ restartP95Ms }) => restartP95Ms)),
+    seconds: total(({ seconds }) => seconds),
+  }
+}
+
+const slice = await runSlice()
+const slices = [...earlier, slice]
+const sums = {
+  workerd: sumOf(slices.filter((entry) => entry.engine === 'workerd')),
+  node: sumOf(slices.filter((entry) => entry.engine === 'node')),
+}
+if (values.into !== undefined) {
+  const command = 'node test/relayer/soak.ts --engine workerd|node --into FILE'
+  writeFileSync(values.into, `${JSON.stringify({ command, sums, slices }, undefined, 2)}\n`)
+}
+process.stdout.write(`${JSON.stringify(values.into === undefined ? slice : sums, undefined, 2)}\n`)
+if (slice.settled !== slice.proofs || slice.settledTwice > 0) process.exitCode = 1

@@ -1,18 +1,20 @@
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
-import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import { createDice } from './dice.ts'
+import type { KillableRelayer } from './nodeProcess.ts'
 import { type Rehearsal, statusOf, until } from './rehearsal.ts'
 import { testReport } from './testStream.ts'
 
 export type KillLoopOptions = {
   readonly rehearsal: Rehearsal
+  readonly engine?: 'workerd' | 'node'
   readonly kills: number
   readonly batches: number
   readonly subjects: number
   readonly seed: number
   readonly plan: Parameters<Rehearsal['plan']>[0]
   readonly timeoutMs: number
-  readonly onKill?: (kill: number, status: RelayerStatus | undefined) => void
+  /** The longest that a process lives, milliseconds; at least 20. */
+  readonly longestLifeMs?: number
+  readonly onKill?: (kill: number) => void
 }
 
 export type KillLoopResult = {
@@ -32,13 +34,15 @@ export type KillLoopResult = {
  * same data folder, then waits until everything is final and counts on the chains.
  */
 export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopResult> {
-  const { rehearsal, kills, batches, subjects } = options
+  const { rehearsal, kills, batches, subjects, longestLifeMs = 812 } = options
   const roll = createDice(options.seed)
   const plan = rehearsal.plan({ subjects, ...options.plan })
   const restartMs: number[] = []
   const startedAt = Date.now()
   let closed = 0
-  let relayer: RunningRelayer = await rehearsal.start(plan)
+  const start = (): Promise<KillableRelayer> =>
+    options.engine === 'node' ? rehearsal.startNodeProcess(plan) : rehearsal.start(plan)
+  let relayer = await start()
   for (let kill = 1; kill <= kills; kill += 1) {
     // Spread the batches over the kills, so that each finds work under way.
     for (const due = Math.ceil((kill * batches) / kills); closed < due; closed += 1) {
@@ -46,12 +50,12 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
         Array.from({ length: subjects }, (_, subject) => testReport(subject, closed + 1)),
       )
     }
-    await new Promise((resolve) => setTimeout(resolve, 20 + roll() * 8))
+    await new Promise((resolve) => setTimeout(resolve, 20 + (roll() * (longestLifeMs - 20)) / 99))
     await relayer.kill9()
     const from = performance.now()
-    relayer = await rehearsal.start(plan)
+    relayer = await start()
     restartMs.push(performance.now() - from)
-    options.onKill?.(kill, undefined)
+    options.onKill?.(kill)
   }
   // A registration, then for each batch its commit and its settlements.
   const expected = 1 + batches * (1 + subjects)

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from '#schemas/bytes.ts'
@@ -10,6 +10,7 @@ import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import { type TestChain, developmentKeys, startAnvil } from './anvil.ts'
 import { subjectOf, testPolicy, testStream } from './testStream.ts'
 import { type TestWorker, startTestWorker } from './testWorker.ts'
+import { type KillableRelayer, startNodeProcess } from './nodeProcess.ts'
 import { clientsOf, deployStandIn, standIn } from './standIn.ts'
 
 export type RehearsedChain = TestChain & {
@@ -29,6 +30,8 @@ export type Rehearsal = {
   start(plan?: SettlementPlanFile): Promise<RunningRelayer>
   /** The same over the Node adapter, in this process. */
   startNode(plan?: SettlementPlanFile): Promise<NodeRelayer>
+  /** The Node adapter in a process of its own, to be killed. */
+  startNodeProcess(plan?: SettlementPlanFile): Promise<KillableRelayer>
   stop(): Promise<void>
 }
 
@@ -123,6 +126,11 @@ export async function rehearse(options: {
         port: 0,
         operatorToken,
       }),
+    startNodeProcess(given) {
+      const planFile = join(dataFolder, 'node-plan.json')
+      writeFileSync(planFile, JSON.stringify(given ?? plan()))
+      return startNodeProcess({ planFile, dataFolder, senderKey })
+    },
     async stop() {
       await Promise.all([...chains.map((chain) => chain.stop()), worker.stop()])
       rmSync(dataFolder, { recursive: true, force: true })
