@@ -41,6 +41,17 @@ const deviceEvidenceSchema = z.strictObject({
    * by policies that bound a device's clock, and proved by nothing but the report that comes out.
    */
   receivedMs: z.array(z.int().min(0)).max(10_000).optional(),
+  /** When its sensors' calibrations were valid, where the policy demands calibration: as configured. */
+  calibrations: z
+    .array(
+      z.strictObject({
+        series: z.string().min(1).max(200),
+        validFromMs: z.int().min(0),
+        validUntilMs: z.int().min(0),
+      }),
+    )
+    .max(1000)
+    .optional(),
 })
 
 /**

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Calibration } from '#evaluation/intake.ts'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { streamId } from '#schemas/batch.ts'
 import { BaseError } from '#schemas/errors.ts'
@@ -54,6 +55,17 @@ const deviceSchema = z.strictObject({
   /** Names of the series it may send; a pack with another one is refused. Absent: any. */
   series: z.array(name).min(1).max(64).optional(),
   label: name.optional(),
+})
+
+const calibrationSchema = z.strictObject({
+  /** Id of the device: the thumbprint of its key. */
+  device: hex(32),
+  series: name,
+  validFromMs: milliseconds,
+  /** Exclusive. */
+  validUntilMs: milliseconds,
+  /** SHA-256 of the certificate that the laboratory issued, for whoever wants to see it. */
+  certificate: hex(32).optional(),
 })
 
 const modelSchema = z.strictObject({
@@ -180,6 +192,8 @@ export const configSchema = z.strictObject({
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),
   devices: z.array(deviceSchema).max(1_000_000),
+  /** When which sensor's calibration is valid: policies that demand calibration take no other reading. */
+  calibrations: z.array(calibrationSchema).max(1_000_000).default([]),
   /** Makers whose endorsement enrols a device while the worker runs. */
   makers: z.array(makerSchema).max(100).default([]),
   maxDevicesPerSubject: z.int().min(1).max(1_000_000).default(1000),
@@ -205,6 +219,9 @@ export type EnrolledDevice = {
   readonly label: string | undefined
 }
 
+/** A calibration certificate, as far as judging needs it. */
+export type CalibrationEntry = Calibration & { readonly certificate: Hex | undefined }
+
 export type PolicyEntry = { readonly id: Hex; readonly policy: Policy }
 
 export type WorkerConfig = Omit<
@@ -213,6 +230,7 @@ export type WorkerConfig = Omit<
   | 'anchorChainId'
   | 'release'
   | 'devices'
+  | 'calibrations'
   | 'makers'
   | 'policies'
   | 'assignments'
@@ -226,6 +244,7 @@ export type WorkerConfig = Omit<
   readonly operator: Hex | undefined
   readonly kms: { readonly root: Hex; readonly appId: Hex | undefined } | undefined
   readonly devices: readonly EnrolledDevice[]
+  readonly calibrations: readonly CalibrationEntry[]
   readonly makers: readonly MakerStatement[]
   readonly policies: readonly PolicyEntry[]
   readonly assignments: readonly Assignment[]
@@ -347,6 +366,30 @@ export function readConfig(value: unknown): WorkerConfig {
     seen.add(key.id)
   }
 
+  const calibrations = config.calibrations.map((entry, index): CalibrationEntry => {
+    const { device, series, validFromMs, validUntilMs, certificate } = entry
+    if (validUntilMs <= validFromMs) {
+      refuse(
+        `config.calibrations.${index}.validUntilMs`,
+        'The calibration ends before it has begun.',
+      )
+    }
+    if (!seen.has(device as Hex) && config.makers.length === 0) {
+      refuse(
+        `config.calibrations.${index}.device`,
+        'No device with this id is configured.',
+        'Write the thumbprint of the device’s key, as GET /v1/devices and `plumbline pack inspect` tell it.',
+      )
+    }
+    return {
+      device: device as Hex,
+      series,
+      validFromMs,
+      validUntilMs,
+      certificate: certificate as Hex | undefined,
+    }
+  })
+
   const makers = config.makers.map((maker, index): MakerStatement => {
     const root = fromHex(maker.root, `config.makers.${index}.root`)
     try {
@@ -404,7 +447,7 @@ export function readConfig(value: unknown): WorkerConfig {
       )
     }
     const { policy, id } = found
-    assertPeriods(policy.window, assignment.periods, `${field}.periods`)
+    assertPeriods(policy.window, assignment.periods, assignment.fromMs, `${field}.periods`)
     const written = policyExclusiveTo(policy)
     let exclusiveTo = written
     let impactClass = policy.audience.kind === 'right' ? policy.audience.impactClass : undefined
@@ -466,6 +509,7 @@ export function readConfig(value: unknown): WorkerConfig {
         ? undefined
         : { root: config.kms.root as Hex, appId: config.kms.appId as Hex | undefined },
     devices,
+    calibrations,
     makers,
     policies,
     assignments,

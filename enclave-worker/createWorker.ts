@@ -138,7 +138,7 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
   const lock = await lockFolder(config.dataFolder)
   let ledger: Ledger | undefined
   try {
-    const state = createState(config.devices)
+    const state = createState(config.devices, config.calibrations)
     const ledgerFailed = Promise.withResolvers<unknown>()
     ledger = await openLedger({
       folder: join(config.dataFolder, 'ledger'),

@@ -1,3 +1,4 @@
+import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import type { Policy } from '#schemas/policy/policy.ts'
@@ -45,6 +46,7 @@ export type Evaluator = (input: {
   readonly periodEndMs: number
   readonly readings: readonly Reading[]
   readonly packs: readonly PackMark[]
+  readonly calibrations: readonly Calibration[]
 }) => Judgement
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -132,6 +132,7 @@ export function createBundles(parts: {
       periodEndMs: closed.endMs,
       readings: evidence.readings,
       packs: evidence.marks,
+      calibrations: evidence.calibrations,
     })
     if (measuresHash !== proven.report.measuresHash) {
       throw new BundleIncompleteError('The report was made from other packs than are kept.', {
@@ -191,7 +192,14 @@ const tierNames = Object.fromEntries(
   Object.entries(trustTiers).map(([name, tier]) => [tier, name as TrustTierName]),
 )
 
-function deviceEvidence({ packs }: Evidence) {
+function calibrationsOf(device: Hex, calibrations: Evidence['calibrations']) {
+  const own = calibrations
+    .filter((calibration) => calibration.device === device)
+    .map(({ series, validFromMs, validUntilMs }) => ({ series, validFromMs, validUntilMs }))
+  return own.length === 0 ? {} : { calibrations: own }
+}
+
+function deviceEvidence({ packs, calibrations }: Evidence) {
   const bytes = packs.reduce((sum, pack) => sum + pack.bytes.length, 0)
   const ofDevice = new Map<EnrolledDevice, Evidence['packs'][number][]>()
   for (const pack of packs) {
@@ -213,5 +221,6 @@ function deviceEvidence({ packs }: Evidence) {
     tier: tierNames[tier],
     packs: toHex(concatBytes(...sent.map((pack) => pack.bytes))),
     receivedMs: sent.map(({ receivedMs }) => receivedMs),
+    ...calibrationsOf(key.id, calibrations),
   }))
 }

@@ -1,3 +1,4 @@
+import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { decodePack } from '#schemas/pack/decodePack.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
@@ -36,6 +37,7 @@ export async function judgePeriod(
     periodEndMs: period.endMs,
     readings: evidence.readings,
     packs: evidence.marks,
+    calibrations: evidence.calibrations,
   })
   const report = composeReport(assignment, period, judgement, evidence.marks, amends)
   const { lastReadingMs, lastReceivedMs } = evidence
@@ -51,6 +53,8 @@ export type Evidence = {
     readonly receivedMs: number
     readonly bytes: Uint8Array
   }[]
+  /** Of the sensors that the policy listens to, where it demands calibration. */
+  readonly calibrations: readonly Calibration[]
   readonly lastReadingMs: number
   readonly lastReceivedMs: number
 }
@@ -65,9 +69,16 @@ export async function gatherEvidence(
   const marks: PackMark[] = []
   const readings: Reading[] = []
   const packs: Evidence['packs'][number][] = []
+  const calibrations: Calibration[] = []
+  const needsCalibration = assignment.policy.quality.calibration === 'required'
   let lastReadingMs = 0
   let lastReceivedMs = 0
   for (const device of state.bySubject.get(assignment.subject) ?? []) {
+    if (needsCalibration) {
+      const ofDevice = state.calibrations.get(device.id) ?? []
+      const { series } = assignment.policy.signal
+      calibrations.push(...ofDevice.filter((calibration) => calibration.series === series))
+    }
     for (const pack of packsOfPeriod(device, span, sequence)) {
       const record = decodeRecord(await ledger.read(pack.position))
       if (record.kind !== 'pack' || device.enrolled === undefined) continue
@@ -95,7 +106,7 @@ export async function gatherEvidence(
       }
     }
   }
-  return { marks, readings, packs, lastReadingMs, lastReceivedMs }
+  return { marks, readings, packs, calibrations, lastReadingMs, lastReceivedMs }
 }
 
 /** Whether a later report says anything else than the one before it, evidence aside. */

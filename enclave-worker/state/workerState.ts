@@ -1,3 +1,4 @@
+import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { zeroHash } from '#schemas/report.ts'
 import type { EnrolledDevice } from '../config.ts'
@@ -71,6 +72,8 @@ export type WorkerState = {
   readonly devices: Map<Hex, DeviceState>
   readonly bySubject: Map<Hex, DeviceState[]>
   readonly enrolments: EnrolmentBook
+  /** As configured, by device. */
+  readonly calibrations: ReadonlyMap<Hex, readonly Calibration[]>
   readonly assignments: Map<string, AssignmentState>
   readonly assignmentsOf: Map<Hex, AssignmentState[]>
   readonly batches: BatchEntry[]
@@ -96,11 +99,15 @@ export type WorkerState = {
   firstBootMs: number | undefined
 }
 
-export function createState(devices: readonly EnrolledDevice[]): WorkerState {
+export function createState(
+  devices: readonly EnrolledDevice[],
+  calibrations: readonly Calibration[] = [],
+): WorkerState {
   const state: WorkerState = {
     devices: new Map(),
     bySubject: new Map(),
     enrolments: createEnrolmentBook(),
+    calibrations: Map.groupBy(calibrations, ({ device }) => device),
     assignments: new Map(),
     assignmentsOf: new Map(),
     batches: [],

@@ -1,5 +1,5 @@
 import { parseDuration } from '#schemas/policy/quantities.ts'
-import type { Policy } from '#schemas/policy/policy.ts'
+import { type Policy, TimeZoneError, windowsWithin } from '#schemas/policy/policy.ts'
 import { BaseError } from '#schemas/errors.ts'
 
 /** Unix milliseconds: from `startMs`, inclusive, to `endMs`, exclusive. */
@@ -27,14 +27,33 @@ function strideOf(window: Policy['window']): Stride | undefined {
   return undefined
 }
 
+/** Two of the longest calendar unit, and a leap day for each. */
+const twoYearsMs = 2 * 366 * 86_400_000
+
 /**
- * Refuses windows whose periods have to be written into the assignment and are not.
+ * Calendar windows within a span. Where the shipped table of time zones ends, no further period can
+ * be told: the assignment rests there, and others go on.
+ */
+function calendarPeriods(window: Policy['window'], startMs: number, endMs: number): Period[] {
+  if (startMs >= endMs) return []
+  try {
+    return windowsWithin({ window }, { startMs, endMs })
+  } catch (error) {
+    if (error instanceof TimeZoneError) return []
+    throw error
+  }
+}
+
+/**
+ * Refuses windows whose periods have to be written into the assignment and are not, and calendars
+ * that the shipped table of time zones does not tell.
  *
- * @throws {@link UnsupportedWindowError}
+ * @throws {@link UnsupportedWindowError} | {@link TimeZoneError}
  */
 export function assertPeriods(
   window: Policy['window'],
   explicit: readonly Period[] | undefined,
+  fromMs: number | undefined,
   field: string,
 ): void {
   if (explicit !== undefined) {
@@ -45,6 +64,11 @@ export function assertPeriods(
         })
       }
     }
+    return
+  }
+  if (window.kind === 'calendar') {
+    const startMs = fromMs ?? Date.UTC(2026, 0, 1)
+    windowsWithin({ window }, { startMs, endMs: startMs + 1 })
     return
   }
   const stride = strideOf(window)
@@ -72,6 +96,13 @@ export function nextPeriodEnd(
       if (endMs > nowMs && (next === undefined || endMs < next)) next = endMs
     }
     return next
+  }
+  if (window.kind === 'calendar') {
+    // One that ends later began at most a year ago, and the next ends within two years.
+    const spanStartMs = Math.max(fromMs, nowMs - twoYearsMs)
+    return calendarPeriods(window, spanStartMs, Math.max(fromMs, nowMs) + twoYearsMs).find(
+      ({ endMs }) => endMs > nowMs,
+    )?.endMs
   }
   const stride = strideOf(window)
   if (stride === undefined) return undefined
@@ -101,6 +132,7 @@ export function endedPeriods(
       .sort((left, right) => left.endMs - right.endMs || left.startMs - right.startMs)
       .slice(0, limit)
   }
+  if (window.kind === 'calendar') return calendarPeriods(window, fromMs, untilMs).slice(0, limit)
   const stride = strideOf(window)
   if (stride === undefined) return []
   const { lengthMs, stepMs, anchorMs } = stride

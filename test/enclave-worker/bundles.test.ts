@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Hex } from '#schemas/bytes.ts'
 import { policyId, decodePolicy } from '#schemas/policy/policy.ts'
 import { subjectId } from '#schemas/report.ts'
+import { type ProofBundle, writeBundle } from '#schemas/bundle.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
 import { type QuotePolicyDocument, createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
@@ -110,6 +111,34 @@ describe('a bundle from a worker', () => {
     const verdict = examine(await client(worker).bundleText(subject, { withPacks: true }))
     expect(verdict.checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
     expect(verdict.isAccepted).toBe(true)
+  })
+
+  it('takes the calibrations along that its policy demands', async () => {
+    const { worker } = await workerWithReport({
+      policies: [{ ...testPolicy, quality: { calibration: 'required' } }],
+      calibrations: [
+        {
+          device: createTestDevice('meter', testStream).id,
+          series: 'power',
+          validFromMs: 0,
+          validUntilMs: Date.now() - 25_000,
+          certificate: `0x${'ce'.repeat(32)}`,
+        },
+      ],
+    })
+    const text = await client(worker).bundleText(subject, { withPacks: true })
+    const verdict = examine(text)
+    expect(verdict.checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
+    const bundle = JSON.parse(text) as ProofBundle
+    const bare = bundle.devices?.map((device) =>
+      Object.fromEntries(Object.entries(device).filter(([name]) => name !== 'calibrations')),
+    )
+    const without = examine(
+      writeBundle({ ...(bundle as unknown as Record<string, unknown>), devices: bare }),
+    )
+    expect(
+      without.checks.filter(({ status }) => status === 'failed').map(({ id }) => id),
+    ).toStrictEqual(['evaluation'])
   })
 
   it('shows the silent device on the roster beside the one that spoke', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { timeZoneTable } from '#schemas/policy/policy.ts'
 import { formatDuration } from '#schemas/policy/quantities.ts'
 import { type Period, endedPeriods, nextPeriodEnd } from '#worker/windows/periods.ts'
 
@@ -69,6 +70,49 @@ describe('the periods of a window', () => {
         },
       ),
     )
+  })
+
+  it('of a calendar are days of its zone: none is lost or doubled where clocks change, and each ends in its turn', () => {
+    const window = {
+      kind: 'calendar',
+      every: 'day',
+      zone: 'Europe/Berlin',
+      timeZoneTable,
+    } as const
+    fc.assert(
+      fc.property(
+        fc.integer({ min: Date.UTC(2025, 0, 1), max: Date.UTC(2030, 0, 1) }),
+        fc.integer({ min: 0, max: 400 * day }),
+        (fromMs, later) => {
+          const nowMs = fromMs + later
+          const periods = endedPeriods(window, undefined, fromMs, nowMs, 10_000)
+          for (const [index, { startMs, endMs }] of periods.entries()) {
+            expect([23, 24, 25]).toContain((endMs - startMs) / 3_600_000)
+            expect(startMs).toBe(index === 0 ? startMs : periods[index - 1]?.endMs)
+          }
+          expect((periods[0]?.startMs ?? fromMs) - fromMs).toBeLessThan(25 * 3_600_000)
+          const next = nextPeriodEnd(window, undefined, fromMs, nowMs) ?? 0
+          const count = (untilMs: number): number =>
+            endedPeriods(window, undefined, fromMs, untilMs, 10_000).length
+          expect(next).toBeGreaterThan(nowMs)
+          expect(count(next - 1)).toBe(periods.length)
+          expect(count(next)).toBe(periods.length + 1)
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+
+  it('of a calendar end where the shipped table of time zones ends', () => {
+    const window = {
+      kind: 'calendar',
+      every: 'year',
+      zone: 'Europe/Berlin',
+      timeZoneTable,
+    } as const
+    const fromMs = Date.UTC(2039, 0, 1)
+    expect(endedPeriods(window, undefined, fromMs, Date.UTC(2060, 0, 1), 10)).toStrictEqual([])
+    expect(nextPeriodEnd(window, undefined, fromMs, Date.UTC(2059, 0, 1))).toBeUndefined()
   })
 
   it('that are written out are the ones there are', () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Hex } from '#schemas/bytes.ts'
+import { timeZoneTable } from '#schemas/policy/policy.ts'
 import { reportLeaf, verdicts, zeroHash } from '#schemas/report.ts'
 import { type WorkerClient, createWorkerClient } from '#schemas/workerClient.ts'
 import { readConfig } from '#worker/config.ts'
@@ -178,6 +179,110 @@ describe('windows over time', () => {
       if ((await worker.closeDue()) !== undefined) closedAt = at
     }
     expect(closedAt).toBe(10_000)
+  })
+})
+
+describe('calendar windows', () => {
+  it('close at midnight of their zone, the day of 25 hours too, and are amended like others', async () => {
+    // Clocks in Berlin go back on 31 October 2027; the window is followed from the evening before.
+    const hour = 3_600_000
+    const midnight = Date.UTC(2027, 9, 30, 22)
+    const daily = {
+      ...testPolicy,
+      name: 'At least 1 Wh a day',
+      window: { kind: 'calendar', every: 'day', zone: 'Europe/Berlin', timeZoneTable },
+    }
+    const made = await stage({
+      policies: [daily],
+      assignments: [{ subject: 'plant', policy: daily.name, fromMs: midnight - hour }],
+      allowedLatenessMs: 5000,
+    })
+    const { world, devices } = made
+    world.nowMs = midnight + 25 * hour + 4999
+    expect(await made.worker.closeDue()).toBeUndefined()
+    world.nowMs += 1
+    const first = await made.worker.closeDue()
+    expect(
+      first?.reports.map(({ report }) => [report.periodStartMs, report.periodEndMs]),
+    ).toStrictEqual([[BigInt(midnight), BigInt(midnight + 25 * hour)]])
+    const firstReport = first?.reports[0]?.report
+    if (firstReport === undefined) throw new Error('no report')
+    await made.client.postPacks([
+      devices[0]?.next(seconds(midnight + 24 * hour), watts(90)) ?? new Uint8Array(),
+    ])
+    await made.restart()
+    world.nowMs += 5000
+    const second = await made.worker.closeDue()
+    expect(second?.reports[0]?.report).toMatchObject({
+      periodStartMs: BigInt(midnight),
+      // 60 readings at 90 W; the last is held for a second and a half.
+      valueMicro: 1_512_500n,
+      amends: reportLeaf(firstReport),
+    })
+    world.nowMs = midnight + (25 + 24) * hour + 5000
+    const third = await made.worker.closeDue()
+    expect(third?.reports.map(({ report }) => report.periodStartMs)).toStrictEqual([
+      BigInt(midnight + 25 * hour),
+    ])
+  })
+
+  it('that begin before the table of time zones does are refused before anything runs', async () => {
+    const daily = {
+      ...testPolicy,
+      window: { kind: 'calendar', every: 'day', zone: 'Europe/Berlin', timeZoneTable },
+    }
+    await expect(
+      stage({
+        policies: [daily],
+        assignments: [{ subject: 'plant', policy: daily.name, fromMs: 0 }],
+      }),
+    ).rejects.toMatchObject({ name: 'TimeZoneError' })
+  })
+})
+
+describe('calibration', () => {
+  const calibrated = { ...tumbling, quality: { calibration: 'required' } }
+  const device = createTestDevice('meter', testStream)
+  const valid = {
+    device: device.id,
+    series: 'power',
+    validFromMs: 0,
+    validUntilMs: bootMs + minute,
+  }
+  const judge = async (calibrations: unknown[]) => {
+    const { world, worker, client, devices } = await stage({
+      ...everyMinute,
+      policies: [calibrated],
+      calibrations,
+    })
+    world.nowMs = bootMs + minute
+    await client.postPacks([devices[0]?.next(seconds(bootMs), watts(90)) ?? new Uint8Array()])
+    world.nowMs += 5000
+    return (await worker.closeDue())?.reports[0]?.report
+  }
+
+  it('makes evidence of a sensor’s readings for as long as it is valid', async () => {
+    expect(await judge([valid])).toMatchObject({
+      verdict: verdicts.PASS,
+      coveragePpm: 1_000_000,
+      valueMicro: 1_500_000n,
+    })
+    const half = await judge([{ ...valid, validUntilMs: bootMs + minute / 2 }])
+    expect(half).toMatchObject({ coveragePpm: 500_000, valueMicro: 750_000n })
+  })
+
+  it('that is not there, has lapsed, or is another sensor’s makes none', async () => {
+    const without = [
+      [],
+      [{ ...valid, validUntilMs: bootMs }],
+      [{ ...valid, series: 'temperature' }],
+    ]
+    for (const calibrations of without) {
+      expect(await judge(calibrations)).toMatchObject({
+        verdict: verdicts.INCONCLUSIVE,
+        coveragePpm: 0,
+      })
+    }
   })
 })
 

@@ -1,6 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2'
 import { composeReport } from '#evaluation/composeReport.ts'
-import { evaluate } from '#evaluation/evaluate.ts'
+import { type Calibration, evaluate } from '#evaluation/evaluate.ts'
 import { batchDigest, streamId } from '#schemas/batch.ts'
 import { type ProofBundle, bundleDigest, readBundle } from '#schemas/bundle.ts'
 import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
@@ -289,7 +289,11 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     const marks = gathered.flatMap((device) => device.marks)
     return {
       detail: `Devices: ${gathered.length}. Packs: ${marks.length}.`,
-      result: { marks, readings: gathered.flatMap((device) => device.readings) },
+      result: {
+        marks,
+        readings: gathered.flatMap((device) => device.readings),
+        calibrations: gathered.flatMap((device) => device.calibrations),
+      },
     }
   })
 
@@ -305,13 +309,14 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   list.run('evaluation', () => {
     if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
-    const { marks, readings } = established(evidence, 'devices')
+    const { marks, readings, calibrations } = established(evidence, 'devices')
     const evaluation = evaluate({
       policy: established(policy, 'policy'),
       periodStartMs: Number(report.periodStartMs),
       periodEndMs: Number(report.periodEndMs),
       readings,
       packs: marks,
+      calibrations,
     })
     const again = reportLeaf(composeReport(report, evaluation, marks))
     demand(again === reportLeaf(report), 'Evaluated again, the report comes out different.', [
@@ -335,7 +340,7 @@ function gatherEvidence(
   stream: Hex,
   verifier: SignatureVerifier,
   roster: ReadonlyMap<Hex, { readonly headHash: Hex; readonly lastSequence: bigint }>,
-): { marks: PackMark[]; readings: Reading[] } {
+): { marks: PackMark[]; readings: Reading[]; calibrations: Calibration[] } {
   const key = deviceKeyFromCose(fromHex(device.coseKey, 'devices.coseKey'))
   const line = roster.get(key.id)
   demand(line !== undefined, `Device ${key.id} is not on the roster that the batch commits to.`)
@@ -363,6 +368,7 @@ function gatherEvidence(
       return { ...packMark(pack), ...(receivedMs === undefined ? {} : { receivedMs }) }
     }),
     readings: decoded.flatMap((pack) => pack.readings(tier)),
+    calibrations: (device.calibrations ?? []).map((span) => ({ device: key.id, ...span })),
   }
 }
 
