@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { createLocalSigner } from '#relayer/chain/localSigner.ts'
 import { createHttpWorkerSource } from '#relayer/feed/httpWorkerSource.ts'
 import { dryRunPlan } from '#relayer/plan/dryRun.ts'
 import { type SettlementPlanFile, decodePlanText } from '#relayer/plan/plan.ts'
 import type { RelayerStatus } from '#relayer/runtime/status.ts'
+import { isSignerSetting, signerOfSettings } from '#relayer/signers/signerOfSettings.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { printable } from './printable.ts'
@@ -20,6 +20,8 @@ export class RelayerCallError extends BaseError {
 const tokenVariable = 'PLUMBLINE_OPERATOR_TOKEN'
 const defaultUrl = 'http://127.0.0.1:8787'
 const timeoutMs = 15_000
+
+const platformFetch = (url: string, init: RequestInit): Promise<Response> => fetch(url, init)
 
 function readText(file: string, field: string): string {
   try {
@@ -123,7 +125,6 @@ async function plan(
   { json = false, sender }: { json?: boolean; sender?: string },
 ): Promise<void> {
   const decoded = decodePlanText(readText(file, 'plan'))
-  const platformFetch = (url: string, init: RequestInit): Promise<Response> => fetch(url, init)
   const forecast = await dryRunPlan({
     plan: decoded,
     source: createHttpWorkerSource(decoded.worker, platformFetch),
@@ -203,23 +204,23 @@ async function operate(action: string, options: OperationOptions): Promise<void>
 
 type RunOptions = { plan: string; data: string; port: number; engine: 'workerd' | 'node' }
 
-/** Sender keys as the deployment names them: one for all chains, or one for each. */
-function senderKeyOf(chainId: number): string {
-  const name = `SENDER_KEY_${chainId}`
-  const key = process.env[name] ?? process.env['SENDER_KEY']
-  if (key !== undefined && key !== '') return key
-  throw new RelayerCallError(`There is no sender key for chain ${chainId}.`, {
-    field: name,
-    remedy: `Set ${name}, or SENDER_KEY for every chain, in the environment.`,
-  })
-}
-
 async function run({ plan: file, data, port, engine }: RunOptions): Promise<void> {
   const text = readText(file, '--plan')
   const decoded = decodePlanText(text)
   const token = process.env['OPERATOR_TOKEN']
   const operatorToken = token === undefined || token === '' ? {} : { operatorToken: token }
-  const keys = new Map(decoded.chains.map(({ chainId }) => [chainId, senderKeyOf(chainId)]))
+  const settings = Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      isSignerSetting(name) && value !== undefined && value !== '' ? [[name, value]] : [],
+    ),
+  )
+  // Made here in any case: what is missing or wrong is said before anything starts.
+  const signers = new Map(
+    decoded.chains.map(({ chainId }) => [
+      chainId,
+      signerOfSettings(chainId, (name) => settings[name], { fetch: platformFetch, now: Date.now }),
+    ]),
+  )
   const onStop = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
@@ -231,7 +232,11 @@ async function run({ plan: file, data, port, engine }: RunOptions): Promise<void
     const { startNodeRelayer } = await import('#relayer/adapters/node/nodeRelayer.ts')
     const relayer = await startNodeRelayer({
       plan: decoded,
-      signerOf: (chainId) => createLocalSigner(keys.get(chainId) ?? '', `SENDER_KEY_${chainId}`),
+      signerOf: (chainId) => {
+        const signer = signers.get(chainId)
+        if (signer === undefined) throw new TypeError('A lane outside the plan.')
+        return signer
+      },
       dataFolder: data,
       port,
       ...operatorToken,
@@ -244,7 +249,7 @@ async function run({ plan: file, data, port, engine }: RunOptions): Promise<void
   const { startRelayer } = await import('#relayer/local/startRelayer.ts')
   const relayer = await startRelayer({
     plan: JSON.parse(text) as SettlementPlanFile,
-    senderKeys: Object.fromEntries(keys) as Record<number, Hex>,
+    signerSettings: settings,
     dataFolder: data,
     port,
     ...operatorToken,
@@ -266,7 +271,9 @@ export function registerRelay(program: Command): void {
 
   relay
     .command('run')
-    .description('run a relayer here until it is interrupted; keys come from the environment')
+    .description(
+      'run a relayer here until it is interrupted; keys or signers come from the environment',
+    )
     .requiredOption('--plan <file>', 'settlement plan')
     .requiredOption('--data <folder>', 'durable state; the same folder continues')
     .option('--port <port>', 'port on 127.0.0.1', wholeNumber, 8787)

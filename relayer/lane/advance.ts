@@ -36,7 +36,7 @@ export function advance(lane: Lane, event: LaneEvent): Step {
     case 'signed':
       return signed(swept, event.nowMs, event.transactions)
     case 'signingFailed':
-      return signingFailed(swept, event.nowMs, event.reason)
+      return signingFailed(swept, event.nowMs, event.reason, event.remedy)
     case 'offered':
       return offered(swept, event.nowMs, event.results)
     case 'reopened':

@@ -90,7 +90,12 @@ export type LaneEvent =
       readonly nowMs: number
       readonly transactions: readonly SignedTransaction[]
     }
-  | { readonly kind: 'signingFailed'; readonly nowMs: number; readonly reason: string }
+  | {
+      readonly kind: 'signingFailed'
+      readonly nowMs: number
+      readonly reason: string
+      readonly remedy?: string
+    }
   | { readonly kind: 'offered'; readonly nowMs: number; readonly results: readonly OfferResult[] }
   | {
       readonly kind: 'reopened'

@@ -75,13 +75,18 @@ function givenUp(before: Lane, existing: LaneTransaction, nowMs: number): Lane {
   return lane
 }
 
-export function signingFailed(before: Lane, nowMs: number, reason: string): Step {
+export function signingFailed(
+  before: Lane,
+  nowMs: number,
+  reason: string,
+  remedy = 'Check the signer of this chain.',
+): Step {
   const waiting = [...before.jobs.values()]
     .filter(({ stage }) => stage === 'simulated')
     .map((job) =>
       enter(job, 'queued', nowMs, {
         reason,
-        remedy: 'Check the signer of this chain.',
+        remedy,
         notBeforeMs: nowMs + backOffMs(4),
       }),
     )

@@ -17,7 +17,9 @@ export class RelayerStartError extends BaseError {
 export type RelayerOptions = {
   readonly plan: SettlementPlanFile
   /** Private keys by chain id. They reach the engine by environment variable only. */
-  readonly senderKeys: Readonly<Record<number, Hex>>
+  readonly senderKeys?: Readonly<Record<number, Hex>>
+  /** Other settings that name signers (`signerOfSettings.ts`), on the same way. */
+  readonly signerSettings?: Readonly<Record<string, string>>
   /** Durable state; the same folder continues where a killed relayer stopped. */
   readonly dataFolder: string
   /** 0 picks a free one. */
@@ -71,8 +73,8 @@ export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCo
   mkdirSync(join(folder, 'objects'), { recursive: true })
   copyFileSync(bundle, join(folder, 'worker.js'))
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
-  const environment: Record<string, string> = {}
-  for (const [chainId, key] of Object.entries(options.senderKeys)) {
+  const environment: Record<string, string> = { ...options.signerSettings }
+  for (const [chainId, key] of Object.entries(options.senderKeys ?? {})) {
     environment[`SENDER_KEY_${chainId}`] = key
   }
   if (options.operatorToken !== undefined) environment['OPERATOR_TOKEN'] = options.operatorToken

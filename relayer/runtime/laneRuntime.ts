@@ -1,5 +1,6 @@
 import type { Abi } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
 import { type CheckContext, checkCarefully, checkJobs } from '../chain/check.ts'
 import { lookAtChain, lookCarefully } from '../chain/look.ts'
 import { type EndpointHealth, type Rpc, ChainUnreachableError } from '../chain/rpc.ts'
@@ -113,22 +114,31 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
       }
       case 'sign':
         try {
-          const transactions: SignedTransaction[] = []
-          for (const request of command.requests) {
-            const { hash, raw } = await signer.sign({
-              chainId: policy.chainId,
-              nonce: request.nonce,
-              to: request.call.to,
-              data: request.call.data,
-              gasLimit: request.gasLimit,
-              ...request.fees,
-            })
-            transactions.push({ ...request, hash, raw })
-          }
+          // At once: a signer beyond a network answers in tens of milliseconds each.
+          const transactions = await Promise.all(
+            command.requests.map(async (request): Promise<SignedTransaction> => {
+              const { hash, raw } = await signer.sign({
+                chainId: policy.chainId,
+                nonce: request.nonce,
+                to: request.call.to,
+                data: request.call.data,
+                gasLimit: request.gasLimit,
+                ...request.fees,
+              })
+              return { ...request, hash, raw }
+            }),
+          )
           return { kind: 'signed', nowMs: now(), transactions }
-        } catch {
-          const reason = 'The signer did not sign.'
-          return { kind: 'signingFailed', nowMs: now(), reason }
+        } catch (cause) {
+          const isOurs = cause instanceof BaseError
+          const reason = isOurs ? cause.shortMessage : 'The signer did not sign.'
+          const remedy = isOurs ? cause.remedy : undefined
+          return {
+            kind: 'signingFailed',
+            nowMs: now(),
+            reason,
+            ...(remedy === undefined ? {} : { remedy }),
+          }
         }
       case 'offer':
         return { kind: 'offered', nowMs: now(), results: await offer(command.transactions) }

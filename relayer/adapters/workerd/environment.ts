@@ -1,6 +1,6 @@
-import { createLocalSigner } from '../../chain/localSigner.ts'
 import { type SettlementPlan, decodePlanText } from '../../plan/plan.ts'
 import type { Fetch, Sql, SqlRow, SqlValue, TransactionSigner } from '../../ports.ts'
+import { signerOfSettings } from '../../signers/signerOfSettings.ts'
 import type { Feed } from './feedObject.ts'
 import type { Lane } from './laneObject.ts'
 
@@ -10,11 +10,8 @@ export interface Environment {
   readonly LANE: DurableObjectNamespace<Lane>
   /** The settlement plan as JSON text. */
   readonly SETTLEMENT_PLAN: string
-  /** Private key of the sender on every chain that has no key of its own. */
-  readonly SENDER_KEY?: string
-  /** `SENDER_KEY_<chain id>`. */
-  readonly [key: `SENDER_KEY_${number}`]: string | undefined
   readonly OPERATOR_TOKEN?: string
+  // Beside these, the settings that name signers: relayer/signers/signerOfSettings.ts.
 }
 
 let decoded: { readonly text: string; readonly plan: SettlementPlan } | undefined
@@ -26,13 +23,17 @@ export function planOf(environment: Environment): SettlementPlan {
   return decoded.plan
 }
 
-/** @throws SenderKeyError */
-export function signerOf(environment: Environment, chainId: number): TransactionSigner {
-  const key = environment[`SENDER_KEY_${chainId}`] ?? environment.SENDER_KEY ?? ''
-  return createLocalSigner(key, `SENDER_KEY_${chainId}`)
-}
-
 export const platformFetch: Fetch = (url, init) => fetch(url, init)
+
+/** @throws SignerSettingsError | SenderKeyError */
+export function signerOf(environment: Environment, chainId: number): TransactionSigner {
+  const settings = new Map<string, unknown>(Object.entries(environment))
+  const read = (name: string): string | undefined => {
+    const value = settings.get(name)
+    return typeof value === 'string' ? value : undefined
+  }
+  return signerOfSettings(chainId, read, { fetch: platformFetch, now: Date.now })
+}
 
 /** A Durable Object's SQLite behind the relayer's port. */
 export function createObjectSql(storage: DurableObjectStorage): Sql {
