@@ -11,10 +11,13 @@ const tag = utf8('plumbline/evidence/1')
  * `SHA-256("plumbline/evidence/1" ‖ device ‖ sequence as 8 bytes, big endian ‖ pack hash)`,
  * 92 bytes, so that it cannot be read as a node.
  */
-export function evidenceLeaf(pack: Pick<PackMark, 'device' | 'sequence' | 'hash'>): Uint8Array {
+export function evidenceLeaf(
+  pack: Pick<PackMark, 'device' | 'sequence' | 'hash'>,
+  hash: (bytes: Uint8Array) => Uint8Array = sha256,
+): Uint8Array {
   const sequence = new Uint8Array(8)
   new DataView(sequence.buffer).setBigUint64(0, pack.sequence)
-  return sha256(
+  return hash(
     concatBytes(
       tag,
       fromHex(pack.device, 'pack.device', 32),
@@ -41,6 +44,7 @@ export function compareEvidence(
 export function evidenceRoot(
   packs: readonly Pick<PackMark, 'device' | 'sequence' | 'hash'>[],
   hashPairs: PairHasher = sha256Pairs,
+  hash: (bytes: Uint8Array) => Uint8Array = sha256,
 ): Hex {
   const unique = new Map(
     packs.map((pack) => [`${pack.device}/${pack.sequence}/${pack.hash}`, pack]),
@@ -48,5 +52,5 @@ export function evidenceRoot(
   const ordered = [...unique.values()].sort(
     (left, right) => compareEvidence(left, right) || (left.hash < right.hash ? -1 : 1),
   )
-  return toHex(treeRoot(concatBytes(...ordered.map(evidenceLeaf)), hashPairs))
+  return toHex(treeRoot(concatBytes(...ordered.map((pack) => evidenceLeaf(pack, hash))), hashPairs))
 }

@@ -1,3 +1,4 @@
+import type { Hex } from '#schemas/bytes.ts'
 import { evidenceRoot } from '#schemas/evidence.ts'
 import type { PackMark } from '#schemas/reading.ts'
 import { type Report, reportVersion, unitCode, verdicts } from '#schemas/report.ts'
@@ -12,6 +13,8 @@ export type EvidencePack = Pick<PackMark, 'device' | 'sequence' | 'hash'>
 /**
  * The report that an evaluation leads to. The worker signs what this gives, and an auditor who
  * evaluates again compares with what this gives: the same inputs, the same leaf.
+ *
+ * @param packs - Or their evidence root, for whoever has computed it already.
  */
 export function composeReport(
   place: ReportPlace,
@@ -26,7 +29,7 @@ export function composeReport(
     | 'tier'
     | 'measuresHash'
   >,
-  packs: readonly EvidencePack[],
+  packs: readonly EvidencePack[] | Hex,
 ): Report {
   return {
     version: reportVersion,
@@ -39,7 +42,7 @@ export function composeReport(
     unit: unitCode(evaluation.unit),
     coveragePpm: evaluation.coveragePpm,
     tier: evaluation.tier,
-    evidenceRoot: evidenceRoot(packs),
+    evidenceRoot: typeof packs === 'string' ? packs : evidenceRoot(packs),
     measuresHash: evaluation.measuresHash,
     exclusiveTo: place.exclusiveTo,
     amends: place.amends,

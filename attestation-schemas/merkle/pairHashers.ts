@@ -2,7 +2,8 @@ import { keccak_256 } from '@noble/hashes/sha3'
 import { sha256 } from '@noble/hashes/sha2'
 import type { PairHasher } from './orderedTree.ts'
 
-function perPair(hash: (message: Uint8Array) => Uint8Array): PairHasher {
+/** Hashes pairs one by one with whatever hash function there is. */
+export function perPair(hash: (message: Uint8Array) => Uint8Array): PairHasher {
   return (pairs) => {
     const nodes = new Uint8Array(pairs.length / 2)
     for (let offset = 0; offset < pairs.length; offset += 64) {

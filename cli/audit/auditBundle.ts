@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { batchDigest } from '#schemas/batch.ts'
-import { type ProofBundle, readBundle } from '#schemas/bundle.ts'
+import type { ProofBundle } from '#schemas/bundle.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
-import { decodePolicy } from '#schemas/policy/policy.ts'
 import { type VerdictName, reportLeaf, unitText, verdicts } from '#schemas/report.ts'
 import type { CheckId, CheckStatus } from '#verifier/bundle/checklist.ts'
 import { type BundleOptions, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
@@ -73,7 +72,7 @@ function describe(bundle: ProofBundle): AuditedReport {
 
 function nameOf(policy: string): string {
   try {
-    return decodePolicy(JSON.parse(policy) as unknown).name
+    return String((JSON.parse(policy) as { name: unknown }).name)
   } catch {
     return 'unreadable policy'
   }
@@ -106,18 +105,12 @@ export function auditBundle(file: string, options: BundleOptions): AuditedBundle
       about: undefined,
     }
   }
-  const { isAccepted, checks } = verifyBundle(value, options)
-  let about: AuditedReport | undefined
-  try {
-    about = describe(readBundle(value))
-  } catch {
-    about = undefined
-  }
+  const { isAccepted, checks, bundle } = verifyBundle(value, options)
   return {
     file,
     bytes,
     isAccepted,
     checks: checks.map(({ id, status, detail }) => ({ id, status, detail })),
-    about,
+    about: bundle === undefined ? undefined : describe(bundle),
   }
 }

@@ -1,4 +1,3 @@
-import { sha256 } from '@noble/hashes/sha2'
 import { composeReport } from '#evaluation/composeReport.ts'
 import { type Calibration, evaluate } from '#evaluation/evaluate.ts'
 import { batchDigest, streamId } from '#schemas/batch.ts'
@@ -7,8 +6,8 @@ import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
 import { evidenceRoot } from '#schemas/evidence.ts'
 import { keccak } from '#schemas/keccak.ts'
 import { assertInclusion } from '#schemas/merkle/orderedTree.ts'
-import { keccakPairs } from '#schemas/merkle/pairHashers.ts'
-import { type DecodedPack, decodePack, packMark } from '#schemas/pack/decodePack.ts'
+import { keccakPairs, perPair } from '#schemas/merkle/pairHashers.ts'
+import { type DecodedPack, type Sha256, decodePack, packMark } from '#schemas/pack/decodePack.ts'
 import { deviceKeyFromCose } from '#schemas/pack/deviceKey.ts'
 import { noPrevious } from '#schemas/pack/packProfile.ts'
 import { splitPackSequence } from '#schemas/pack/packSequence.ts'
@@ -58,6 +57,8 @@ export type BundleVerdict = {
   /** Whether every line that there was something to look at for passed, and the indispensable ones ran. */
   readonly isAccepted: boolean
   readonly checks: readonly Check[]
+  /** Where the first line passed; what it says holds as far as the other lines say. */
+  readonly bundle: ProofBundle | undefined
   readonly report: Report | undefined
   readonly appraisal: QuoteAppraisal | undefined
 }
@@ -88,20 +89,22 @@ const indispensable = [
 export function verifyBundle(value: unknown, options: BundleOptions): BundleVerdict {
   const { crypto = portableCrypto, signatures = portableSignatures, memory = noMemory } = options
   const list = createChecklist(options.onCheck)
+  const hash = (bytes: Uint8Array): Uint8Array => crypto.sha256(bytes)
 
   const bundle = list.run('format', () => {
     const read = readBundle(value)
-    const digest = bundleDigest(value as Record<string, unknown>, (bytes) => crypto.sha256(bytes))
-    demand(digest === read.digest, 'The file is damaged: its content has another digest.', [
+    const actual = bundleDigest(value as Record<string, unknown>, hash)
+    demand(actual === read.digest, 'The file is damaged: its content has another digest.', [
       `Expected: ${read.digest}`,
-      `Actual: ${digest}`,
+      `Actual: ${actual}`,
     ])
     return { detail: `Version ${read.version}, subject “${read.subjectName}”.`, result: read }
   })
   if (bundle === undefined) return conclude(list.checks, undefined, undefined)
 
   const { attestation, batch, report } = bundle
-  const quoteBytes = fromHex(attestation.quote, 'attestation.quote')
+  const leaf = reportLeaf(report)
+  const digest = batchDigest(batch)
   const at = bundle.recordedAtSeconds
   const collateralKey = `${at}${JSON.stringify(attestation.collateral)}`
 
@@ -119,25 +122,34 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     return { detail: `In force at ${formatIsoTime(at)}, FMSPC ${result.fmspc}.`, result }
   })
 
-  const appraisal = list.run('quote', () => {
+  const appraised = list.run('quote', () => {
     const verified = established(collateral, 'collateral')
-    const result = memory.appraisal(`${collateralKey}${attestation.quote}`, () =>
-      verifyQuote(quoteBytes, verified, { now: at, policy: options.quotePolicy, crypto }),
-    )
+    const result = memory.appraisal(`${collateralKey}${attestation.quote}`, () => {
+      const quoteBytes = fromHex(attestation.quote, 'attestation.quote')
+      return {
+        appraisal: verifyQuote(quoteBytes, verified, {
+          now: at,
+          policy: options.quotePolicy,
+          crypto,
+        }),
+        quote: parseQuote(quoteBytes),
+      }
+    })
+    const { tee, quoteVersion, tcb, platform } = result.appraisal
     return {
-      detail: `${result.tee} quote version ${result.quoteVersion}, ${result.tcb.status}, platform ${result.platform.ppid}.`,
+      detail: `${tee} quote version ${quoteVersion}, ${tcb.status}, platform ${platform.ppid}.`,
       result,
     }
   })
 
   list.run('image', () => {
-    established(appraisal, 'quote')
-    const { body } = parseQuote(quoteBytes)
+    const { body } = established(appraised, 'quote').quote
     if (body.kind === 'SGX') throw new CheckFailedError('An SGX enclave has no compose file.')
-    if (attestation.appCompose === undefined) {
+    const { appCompose } = attestation
+    if (appCompose === undefined) {
       throw new CheckFailedError('The bundle does not show the compose file.')
     }
-    const composeHash = sha256(utf8(attestation.appCompose))
+    const composeHash = memory.composeHash(appCompose, () => crypto.sha256(utf8(appCompose)))
     const measured = body.mrConfigId
     // dstack, MRCONFIGID version 1: 01 ‖ SHA-256 of app-compose.json ‖ 15 zeros.
     demand(measured[0] === 1, 'MRCONFIGID does not carry a compose hash.', [
@@ -152,9 +164,9 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
   })
 
   const isStated = list.run('statement', () => {
-    established(appraisal, 'quote')
+    const { body } = established(appraised, 'quote').quote
     const expected = statementReportData(attestation.statement, attestation.blockHash)
-    const actual = toHex(parseQuote(quoteBytes).body.reportData)
+    const actual = toHex(body.reportData)
     demand(actual === expected, 'The quote vouches for another statement.', [
       `Expected: ${expected}`,
       `Actual: ${actual}`,
@@ -181,7 +193,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   const isSigned = list.run('batch', () => {
     established(isHeld, 'possession')
-    const signer = memory.recoverSigner(batchDigest(batch), bundle.signature)
+    const signer = memory.recoverSigner(digest, bundle.signature)
     demand(signer === bundle.signer, 'The batch was signed by another key.', [
       `Expected: ${bundle.signer}`,
       `Actual: ${signer}`,
@@ -195,7 +207,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
       'The stream has another name than the bundle says.',
     )
     return {
-      detail: `Batch ${batch.sequence} of “${bundle.streamName}”, ${batchDigest(batch)}.`,
+      detail: `Batch ${batch.sequence} of “${bundle.streamName}”, ${digest}.`,
       result: true,
     }
   })
@@ -204,7 +216,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     established(isSigned, 'batch')
     assertInclusion(
       fromHex(batch.reportRoot, 'batch.reportRoot', 32),
-      fromHex(reportLeaf(report), 'leaf', 32),
+      fromHex(leaf, 'leaf', 32),
       bundle.inclusion.index,
       batch.reportCount,
       bundle.inclusion.path.map((node) => fromHex(node, 'inclusion.path', 32)),
@@ -215,27 +227,32 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
       'The report is on another subject than the bundle says.',
     )
     return {
-      detail: `Leaf ${bundle.inclusion.index} of ${batch.reportCount}, ${reportLeaf(report)}.`,
+      detail: `Leaf ${bundle.inclusion.index} of ${batch.reportCount}, ${leaf}.`,
       result: true,
     }
   })
 
   const policy = list.run('policy', () => {
     established(isIncluded, 'inclusion')
-    const decoded = decodePolicy(JSON.parse(bundle.policy) as unknown)
-    demand(policyId(decoded) === report.policyId, 'The report was made under another policy.', [
+    const read = memory.policy(bundle.policy, () => {
+      const decoded = decodePolicy(JSON.parse(bundle.policy) as unknown)
+      return {
+        policy: decoded,
+        id: policyId(decoded),
+        exclusiveTo: policyExclusiveTo(decoded),
+        isCanonical: equalBytes(policyBytes(decoded), utf8(bundle.policy)),
+      }
+    })
+    demand(read.id === report.policyId, 'The report was made under another policy.', [
       `Expected: ${report.policyId}`,
-      `Actual: ${policyId(decoded)}`,
+      `Actual: ${read.id}`,
     ])
-    demand(
-      equalBytes(policyBytes(decoded), utf8(bundle.policy)),
-      'The policy is not written in its canonical form (RFC 8785).',
-    )
-    return { detail: `“${decoded.name}”, ${report.policyId}.`, result: decoded }
+    demand(read.isCanonical, 'The policy is not written in its canonical form (RFC 8785).')
+    return { detail: `“${read.policy.name}”, ${report.policyId}.`, result: read }
   })
 
   list.run('right', () => {
-    const expected = policyExclusiveTo(established(policy, 'policy'))
+    const expected = established(policy, 'policy').exclusiveTo
     demand(report.exclusiveTo === expected, 'The report grants what the policy does not.', [
       `Expected: ${expected}`,
       `Actual: ${report.exclusiveTo}`,
@@ -284,13 +301,14 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     }
     const roster = established(rostered, 'roster')
     const gathered = bundle.devices.map((device) =>
-      gatherEvidence(device, batch.stream, signatures, roster),
+      gatherEvidence(device, batch.stream, { signatures, sha256: hash }, roster),
     )
     const marks = gathered.flatMap((device) => device.marks)
     return {
       detail: `Devices: ${gathered.length}. Packs: ${marks.length}.`,
       result: {
         marks,
+        root: evidenceRoot(marks, perPair(hash), hash),
         readings: gathered.flatMap((device) => device.readings),
         calibrations: gathered.flatMap((device) => device.calibrations),
       },
@@ -299,7 +317,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   list.run('evidence', () => {
     if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
-    const root = evidenceRoot(established(evidence, 'devices').marks)
+    const { root } = established(evidence, 'devices')
     demand(root === report.evidenceRoot, 'The report rests on other packs.', [
       `Expected: ${report.evidenceRoot}`,
       `Actual: ${root}`,
@@ -309,18 +327,18 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
   list.run('evaluation', () => {
     if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
-    const { marks, readings, calibrations } = established(evidence, 'devices')
+    const { marks, root, readings, calibrations } = established(evidence, 'devices')
     const evaluation = evaluate({
-      policy: established(policy, 'policy'),
+      policy: established(policy, 'policy').policy,
       periodStartMs: Number(report.periodStartMs),
       periodEndMs: Number(report.periodEndMs),
       readings,
       packs: marks,
       calibrations,
     })
-    const again = reportLeaf(composeReport(report, evaluation, marks))
-    demand(again === reportLeaf(report), 'Evaluated again, the report comes out different.', [
-      `Signed: ${reportLeaf(report)}`,
+    const again = reportLeaf(composeReport(report, evaluation, root))
+    demand(again === leaf, 'Evaluated again, the report comes out different.', [
+      `Signed: ${leaf}`,
       `Again: ${again} (${evaluation.verdict}, ${evaluation.valueMicro} millionths of ${evaluation.unit})`,
     ])
     return {
@@ -329,7 +347,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     }
   })
 
-  return conclude(list.checks, report, appraisal)
+  return conclude(list.checks, bundle, appraised?.appraisal)
 }
 
 type DeviceEvidence = NonNullable<ProofBundle['devices']>[number]
@@ -338,7 +356,7 @@ type DeviceEvidence = NonNullable<ProofBundle['devices']>[number]
 function gatherEvidence(
   device: DeviceEvidence,
   stream: Hex,
-  verifier: SignatureVerifier,
+  { signatures, sha256 }: { readonly signatures: SignatureVerifier; readonly sha256: Sha256 },
   roster: ReadonlyMap<Hex, { readonly headHash: Hex; readonly lastSequence: bigint }>,
 ): { marks: PackMark[]; readings: Reading[]; calibrations: Calibration[] } {
   const key = deviceKeyFromCose(fromHex(device.coseKey, 'devices.coseKey'))
@@ -346,7 +364,7 @@ function gatherEvidence(
   demand(line !== undefined, `Device ${key.id} is not on the roster that the batch commits to.`)
   const packs = splitPackSequence(fromHex(device.packs, 'devices.packs'))
   const decoded: DecodedPack[] = packs.map((bytes) =>
-    verifyPack(decodePack(bytes), { key, stream, verifier }),
+    verifyPack(decodePack(bytes, { sha256 }), { key, stream, verifier: signatures }),
   )
   for (const [index, pack] of decoded.entries()) {
     const before = decoded[index - 1]
@@ -374,12 +392,12 @@ function gatherEvidence(
 
 function conclude(
   checks: readonly Check[],
-  report: Report | undefined,
+  bundle: ProofBundle | undefined,
   appraisal: QuoteAppraisal | undefined,
 ): BundleVerdict {
   const status = new Map(checks.map((check) => [check.id, check.status]))
   const isAccepted =
     indispensable.every((id) => status.get(id) === 'passed') &&
     checks.every((check) => check.status !== 'failed')
-  return { isAccepted, checks, report, appraisal }
+  return { isAccepted, checks, bundle, report: bundle?.report, appraisal }
 }
