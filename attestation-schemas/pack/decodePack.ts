@@ -7,21 +7,18 @@ import { DecimalReader } from '../senml/decimalReader.ts'
 import { readSenml } from '../senml/decodeSenmlCbor.ts'
 import { columnsToReadings, type SenmlColumns } from '../senml/senmlColumns.ts'
 import type { TrustTier } from '../trustTier.ts'
+import type { DecodedPack, Sha256 } from './decodedPack.ts'
 import { hex32 } from './hex32.ts'
 import { PackProfileError } from './packErrors.ts'
 import { maxPackBytes, packAadLength, type PackClaims, packDomain } from './packProfile.ts'
 import { type PackHeader, packRefusal, readPackHeader } from './readPackHeader.ts'
+import { decodeTextPack, isTextPack } from './textPack.ts'
 
-/** SHA-256 of bytes; the portable one unless a faster one is handed in. */
-export type Sha256 = (bytes: Uint8Array) => Uint8Array
+export type { DecodedPack, Sha256 } from './decodedPack.ts'
 
-/**
- * A pack that is well-formed and within the profile. Nothing about it is proved yet: see
- * `verifyPack`.
- *
- * It views the bytes it was decoded from, which must stay as they are.
- */
-export class DecodedPack {
+/** A pack in COSE. */
+class CosePack implements DecodedPack {
+  readonly form = 'cose'
   readonly algorithm: SignatureAlgorithm
   /** The readings in columns, in the order sent. */
   readonly columns: SenmlColumns
@@ -96,11 +93,12 @@ export class DecodedPack {
 }
 
 /**
- * Decodes one pack from untrusted bytes, without judging its signature.
+ * Decodes one pack from untrusted bytes, without judging its signature: a COSE_Sign1, or one of the
+ * text forms of `textPack.ts`.
  *
  * @param options.sha256 - A faster SHA-256, where there is one.
  * @throws {@link InvalidCborError}, {@link InvalidSign1Error}, {@link PackProfileError},
- *   {@link InvalidSenmlError}: all of them {@link FormatRefusedError} naming a rule
+ *   {@link InvalidSenmlError}, {@link InvalidJsonError}, {@link AdapterRefusedError}: all of them {@link FormatRefusedError} naming a rule
  */
 export function decodePack(
   bytes: Uint8Array,
@@ -112,6 +110,7 @@ export function decodePack(
       metaMessages: [`Expected: at most ${maxPackBytes} bytes`, `Actual: ${bytes.length} bytes`],
     })
   }
+  if (isTextPack(bytes)) return decodeTextPack(bytes, options.sha256 ?? sha256)
   const reader = new DecimalReader(bytes)
   const layout = readSign1(reader)
   reader.expectEnd()
@@ -124,7 +123,7 @@ export function decodePack(
   }
   const header = readPackHeader(reader.enter(layout.protectedStart, layout.protectedEnd))
   const columns = readSenml(reader.enter(layout.payloadStart, layout.payloadEnd))
-  return new DecodedPack(bytes, layout, header, columns, options.sha256 ?? sha256)
+  return new CosePack(bytes, layout, header, columns, options.sha256 ?? sha256)
 }
 
 /** What the evaluation keeps of a pack: the links that make silence visible. */

@@ -21,6 +21,7 @@ export const packRules = [
   'sequence-range',
   'previous-of-first',
   'signature-length',
+  'encoding',
 ] as const
 
 export type PackRule = (typeof packRules)[number]

@@ -1,5 +1,5 @@
 import type { Hex } from '../bytes.ts'
-import type { DecodedPack } from './decodePack.ts'
+import type { DecodedPack } from './decodedPack.ts'
 import type { DeviceKey } from './deviceKey.ts'
 import { PackNotAuthenticError } from './packErrors.ts'
 import type { SignatureVerifier } from './signatureVerifier.ts'

@@ -277,7 +277,7 @@ describe('what the door refuses', () => {
   it.each([
     [
       'a body of another media type',
-      () => post('[]', { 'content-type': 'application/json' }),
+      () => post('[]', { 'content-type': 'text/plain' }),
       415,
       'UnsupportedMediaError',
     ],

@@ -3,7 +3,7 @@ import { cborFuzzer } from './cbor.ts'
 import { documentFuzzers } from './documents.ts'
 import { runFuzzer } from './harness.ts'
 import { coseKeyFuzzer, sign1Fuzzer } from './keys.ts'
-import { sequenceFuzzer, signedPackFuzzer, tamperedPackFuzzer } from './pack.ts'
+import { sequenceFuzzer, signedPackFuzzer, tamperedPackFuzzer, textPackFuzzer } from './pack.ts'
 import { senmlFuzzer } from './senml.ts'
 import { csvFuzzer, jsonFuzzer, jwsFuzzer, senmlJsonFuzzer, signedJsonFuzzer } from './texts.ts'
 
@@ -12,6 +12,7 @@ describe('a short run of every fuzzer', () => {
     cborFuzzer,
     senmlFuzzer,
     tamperedPackFuzzer,
+    textPackFuzzer,
     signedPackFuzzer,
     sequenceFuzzer,
     coseKeyFuzzer,

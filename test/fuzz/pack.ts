@@ -1,5 +1,6 @@
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
-import { concatBytes, equalBytes } from '#schemas/bytes.ts'
+import { fromBase64Url } from '#schemas/adapters/base64Url.ts'
+import { concatBytes, equalBytes, utf8 } from '#schemas/bytes.ts'
 import { CborWriter } from '#schemas/cbor/cborWriter.ts'
 import { FormatRefusedError } from '#schemas/cbor/formatRefusedError.ts'
 import { decodeSign1 } from '#schemas/cose/decodeSign1.ts'
@@ -9,6 +10,7 @@ import { encodePack } from '#schemas/pack/encodePack.ts'
 import { noPrevious, packAad } from '#schemas/pack/packProfile.ts'
 import { splitPackSequence } from '#schemas/pack/packSequence.ts'
 import { createDeviceSigner } from '#schemas/pack/portableSignatures.ts'
+import { encodeJsonPack, encodeJwsPack, jsonPackItem, jwsPackItem } from '#schemas/pack/textPack.ts'
 import { verifyPack } from '#schemas/pack/verifyPack.ts'
 import { trustTiers } from '#schemas/trustTier.ts'
 import { type Fuzzer, fuzzMain } from './harness.ts'
@@ -36,6 +38,35 @@ const samples = (['ES256', 'Ed25519', 'ES256K'] as const).map((algorithm) => {
     sign: signer.sign,
   })
   return { signer, bytes, parts: decodeSign1(bytes) }
+})
+
+const textContent = samples.map(({ signer }) => ({
+  signer,
+  content: {
+    claims: {
+      stream,
+      sequence: 2n,
+      previous: `0x${'ab'.repeat(32)}` as const,
+      bootCount: 3n,
+      firmware: noPrevious,
+    },
+    kid: signer.key.id,
+    algorithm: signer.key.algorithm,
+    sign: signer.sign,
+  },
+}))
+const plainReading = '[{"series":"temp","time_ms":1700000000000,"value":4.2,"unit":"Cel"}]'
+const textSamples = textContent.flatMap(({ signer, content }) => {
+  const { body, signature } = encodeJsonPack({ ...content, readings: plainReading })
+  const senml = '[{"bn":"cold:","n":"temp","u":"Cel","v":4.2,"t":1700000000}]'
+  return [
+    { signer, bytes: jsonPackItem(body, fromBase64Url(signature) ?? new Uint8Array()) },
+    { signer, bytes: jwsPackItem(utf8(encodeJwsPack({ ...content, payload: senml }))) },
+    {
+      signer,
+      bytes: jwsPackItem(utf8(encodeJwsPack({ ...content, payload: plainReading, cty: 'json' }))),
+    },
+  ]
 })
 
 function refused(run: () => void): boolean {
@@ -91,6 +122,26 @@ export const tamperedPackFuzzer: Fuzzer = {
   },
 }
 
+/** A pack in JWS or JSON with bytes changed anywhere is refused, or it is what was signed. */
+export const textPackFuzzer: Fuzzer = {
+  name: 'pack-text',
+  attempt(random) {
+    const { signer, bytes } = random.pick(textSamples)
+    const mutated = bytes.slice()
+    for (let round = random.below(3); round > 0; round -= 1) {
+      mutated[random.below(mutated.length)] = random.below(256)
+    }
+    let pack: DecodedPack | undefined
+    if (refused(() => (pack = decodePack(mutated))) || pack === undefined) return false
+    const decoded = pack
+    const isAuthentic = !refused(() => verifyPack(decoded, { key: signer.key, stream, verifier }))
+    if (isAuthentic && !equalBytes(decoded.signedBytes, decodePack(bytes).signedBytes)) {
+      throw new Error('a forgery verifies')
+    }
+    return isAuthentic
+  },
+}
+
 /** Header and payload are mutated first and signed then: what is signed is still judged. */
 export const signedPackFuzzer: Fuzzer = {
   name: 'pack-signed',
@@ -129,4 +180,5 @@ export const sequenceFuzzer: Fuzzer = {
   },
 }
 
-if (import.meta.main) fuzzMain([tamperedPackFuzzer, signedPackFuzzer, sequenceFuzzer])
+if (import.meta.main)
+  fuzzMain([tamperedPackFuzzer, textPackFuzzer, signedPackFuzzer, sequenceFuzzer])

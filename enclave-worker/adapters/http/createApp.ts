@@ -3,7 +3,7 @@ import { type Hex, concatBytes, fromHex } from '#schemas/bytes.ts'
 import type { CapabilityScope } from '#schemas/capability.ts'
 import { subjectId } from '#schemas/report.ts'
 import type { Enrolments } from '../../enrolment/enrol.ts'
-import { packMediaType, packSequenceMediaType } from '#schemas/pack/packProfile.ts'
+import { packSequenceMediaType } from '#schemas/pack/packProfile.ts'
 import { writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
@@ -15,13 +15,8 @@ import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
 import { type BatchBell, streamBatches } from './batchStream.ts'
 import { openApiDocument } from './openApi.ts'
-import {
-  InvalidRequestError,
-  NotFoundError,
-  ReadingsPrivateError,
-  UnsupportedMediaError,
-  problemOf,
-} from './problem.ts'
+import { packBodyTypeOf, packSequenceOf } from './packForms.ts'
+import { InvalidRequestError, NotFoundError, ReadingsPrivateError, problemOf } from './problem.ts'
 
 export type Health = {
   readonly status: 'ok' | 'held' | 'failed'
@@ -103,12 +98,6 @@ function receiptMode(text: string | undefined): ReceiptMode {
   throw new InvalidRequestError('receipts is neither "each" nor "tree".', { field: 'receipts' })
 }
 
-const packTypes = new Set([
-  packSequenceMediaType,
-  packMediaType.split(';')[0] ?? '',
-  'application/cose',
-])
-
 /** Reads a body that does not say how long it is, up to the limit that was reserved for it. */
 async function readBounded(
   context: Context,
@@ -188,14 +177,7 @@ export function createApp(parts: AppParts): Hono {
   )
 
   app.post('/v1/packs', async (context) => {
-    const type = (context.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
-    if (type === undefined || !packTypes.has(type)) {
-      throw new UnsupportedMediaError('Packs are sent as a CBOR sequence.', {
-        field: 'Content-Type',
-        metaMessages: [`Actual: ${type ?? ''}`],
-        remedy: `Use ${packSequenceMediaType}, or ${packMediaType} for one pack.`,
-      })
-    }
+    const type = packBodyTypeOf(context.req.header('content-type'))
     const mode = receiptMode(context.req.query('receipts'))
     const length = context.req.header('content-length')
     const unbounded = length === undefined ? await readBounded(context, ingest) : undefined
@@ -204,7 +186,8 @@ export function createApp(parts: AppParts): Hono {
     )
     try {
       const body = unbounded ?? new Uint8Array(await context.req.arrayBuffer())
-      const { answers, tree } = await ingest.submit(body, mode)
+      const sequence = packSequenceOf(type, body, context.req.header('x-signature'))
+      const { answers, tree } = await ingest.submit(sequence, mode)
       return json(
         context,
         mode === 'each' ? answers : { ...(tree === undefined ? {} : { tree }), answers },

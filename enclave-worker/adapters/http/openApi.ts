@@ -25,6 +25,7 @@ import {
   unsignedSchema,
 } from '#schemas/workerApi.ts'
 import { enrolmentRequestSchema } from '../../enrolment/enrol.ts'
+import { packBodyTypes } from './packForms.ts'
 
 const rawTypes = [
   'text/event-stream',
@@ -34,8 +35,8 @@ const rawTypes = [
 
 type Parameter = {
   readonly name: string
-  readonly in: 'query' | 'path'
-  readonly kind: 'integer' | 'hex32' | 'hex20' | 'mode' | 'flag'
+  readonly in: 'query' | 'path' | 'header'
+  readonly kind: 'integer' | 'hex32' | 'hex20' | 'mode' | 'flag' | 'text'
   readonly says: string
 }
 
@@ -108,6 +109,12 @@ export const calls: readonly Call[] = [
         in: 'query',
         kind: 'mode',
         says: '"each" (default) or "tree": one signature for all.',
+      },
+      {
+        name: 'x-signature',
+        in: 'header',
+        kind: 'text',
+        says: 'Signature of a pack in application/json, detached JWS of one in application/senml+json.',
       },
     ],
     answer: z.union([packAnswersSchema, packTreeAnswerSchema]),
@@ -280,6 +287,7 @@ const parameterSchema = {
   hex20: { type: 'string', pattern: '^(0x)?[0-9a-fA-F]{40}$' },
   mode: { type: 'string', enum: ['each', 'tree'] },
   flag: { type: 'string', enum: ['0', '1'] },
+  text: { type: 'string', maxLength: 8192 },
 } as const
 
 function contentOf(answer: Call['answer']): Record<string, unknown> {
@@ -304,11 +312,13 @@ function operationOf(call: Call): Record<string, unknown> {
       : {
           requestBody: {
             required: true,
-            description: 'A CBOR sequence (RFC 8742) of COSE_Sign1 packs; one pack is a sequence.',
-            content: {
-              'application/cbor-seq': { schema: { type: 'string', format: 'binary' } },
-              'application/cose': { schema: { type: 'string', format: 'binary' } },
-            },
+            description: 'Signed packs; the media type says in which form.',
+            content: Object.fromEntries(
+              Object.entries(packBodyTypes).map(([type, says]) => [
+                type,
+                { schema: { type: 'string', format: 'binary', description: says } },
+              ]),
+            ),
           },
         }),
     ...(call.takesJson === undefined
