@@ -10,6 +10,11 @@ export class TransactionFailedError extends BaseError {
   override readonly name = 'TransactionFailedError'
 }
 
+/** Raised when a chain did not mine a transaction of a deployment or a set-up in time. */
+export class TransactionStalledError extends BaseError {
+  override readonly name = 'TransactionStalledError'
+}
+
 /** Raised when code is missing where a deployment should have put it. */
 export class DeploymentMissingError extends BaseError {
   override readonly name = 'DeploymentMissingError'

@@ -1,15 +1,16 @@
 import {
-  type Account,
   type Address,
   type Hex,
+  type LocalAccount,
   type PublicClient,
+  TransactionNotFoundError,
   type TransactionReceipt,
+  TransactionReceiptNotFoundError,
   createPublicClient,
-  createWalletClient,
   http,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { TransactionFailedError, UnsuitableChainError } from './errors.ts'
+import { TransactionFailedError, TransactionStalledError, UnsuitableChainError } from './errors.ts'
 
 export type Call = {
   /** What the call does, for the error that names it. */
@@ -21,7 +22,7 @@ export type Call = {
 }
 
 export type Sender = {
-  readonly account: Account
+  readonly account: LocalAccount
   readonly client: PublicClient
   /** Sends calls in order, without waiting in between, and waits until all are mined. */
   sendAll(calls: readonly Call[]): Promise<TransactionReceipt[]>
@@ -73,16 +74,7 @@ export async function openChain({
  */
 export async function createSender(options: SenderOptions): Promise<Sender> {
   const account = privateKeyToAccount(options.key)
-  const transport = http(options.rpcUrl, { retryCount: 2 })
   const client = await openChain(options)
-  const actual = options.chainId
-  const chain = {
-    id: actual,
-    name: `chain ${actual}`,
-    nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
-    rpcUrls: { default: { http: [options.rpcUrl] } },
-  }
-  const wallet = createWalletClient({ account, chain, transport })
 
   return {
     account,
@@ -93,9 +85,11 @@ export async function createSender(options: SenderOptions): Promise<Sender> {
         blockTag: 'pending',
       })
       const { maxFeePerGas, maxPriorityFeePerGas } = await client.estimateFeesPerGas()
-      const sent: { readonly call: Call; readonly hash: Hex }[] = []
+      const sent: Sent[] = []
       for (const [position, call] of calls.entries()) {
-        const hash = await wallet.sendTransaction({
+        const signed = await account.signTransaction({
+          type: 'eip1559',
+          chainId: options.chainId,
           to: call.to,
           data: call.data,
           nonce: first + position,
@@ -104,20 +98,89 @@ export async function createSender(options: SenderOptions): Promise<Sender> {
           maxFeePerGas: maxFeePerGas * 4n,
           maxPriorityFeePerGas,
         })
-        sent.push({ call, hash })
+        const hash = await client.sendRawTransaction({ serializedTransaction: signed })
+        sent.push({ call, hash, signed })
       }
-      return Promise.all(
-        sent.map(async ({ call, hash }) => {
-          const receipt = await client.waitForTransactionReceipt({ hash, timeout: 60_000 })
-          if (receipt.status !== 'success') {
-            throw new TransactionFailedError(`${call.label} failed on chain ${actual}.`, {
-              metaMessages: [`Transaction: ${hash}`, `Gas used: ${receipt.gasUsed}`],
-              remedy: 'Trace the transaction; its input says which call it was.',
-            })
-          }
-          return receipt
-        }),
-      )
+      return whenMined(client, options.chainId, sent)
     },
+  }
+}
+
+/** The bytes are kept until they are mined: sending signed bytes again is always safe. */
+type Sent = { readonly call: Call; readonly hash: Hex; readonly signed: Hex }
+
+const pollMs = 100
+/** After this long without a block of ours, look whether the node still knows what it was sent. */
+const resendAfterMs = 2_000
+/** The longest wait for one more of the calls to be mined. */
+const patienceMs = 120_000
+
+/**
+ * Receipts of all calls, in order. Nodes forget transactions (a full pool, a restart, a block that was
+ * being made while they came), so what the node no longer knows is sent to it again.
+ */
+async function whenMined(
+  client: PublicClient,
+  chainId: number,
+  sent: readonly Sent[],
+): Promise<TransactionReceipt[]> {
+  const receipts: TransactionReceipt[] = []
+  let since = performance.now()
+  let looked = since
+  // One account's transactions are mined in the order of their nonces: wait for one after the other.
+  for (const [position, { call, hash }] of sent.entries()) {
+    let receipt = await findReceipt(client, hash)
+    while (receipt === undefined) {
+      const now = performance.now()
+      if (now - since > patienceMs) {
+        throw new TransactionStalledError(`${call.label} was not mined on chain ${chainId}.`, {
+          metaMessages: [
+            `Transaction: ${hash}`,
+            `Waited: ${patienceMs / 1000} s`,
+            `Mined before it: ${receipts.length} of ${sent.length}`,
+          ],
+          remedy: 'Check that the chain makes blocks and that the fee suffices, then run it again.',
+        })
+      }
+      if (now - looked > resendAfterMs) {
+        looked = now
+        await sendForgotten(client, sent.slice(position))
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs))
+      receipt = await findReceipt(client, hash)
+    }
+    if (receipt.status !== 'success') {
+      throw new TransactionFailedError(`${call.label} failed on chain ${chainId}.`, {
+        metaMessages: [`Transaction: ${hash}`, `Gas used: ${receipt.gasUsed}`],
+        remedy: 'Trace the transaction; its input says which call it was.',
+      })
+    }
+    receipts.push(receipt)
+    since = looked = performance.now()
+  }
+  return receipts
+}
+
+async function findReceipt(
+  client: PublicClient,
+  hash: Hex,
+): Promise<TransactionReceipt | undefined> {
+  try {
+    return await client.getTransactionReceipt({ hash })
+  } catch (error) {
+    if (error instanceof TransactionReceiptNotFoundError) return undefined
+    throw error
+  }
+}
+
+async function sendForgotten(client: PublicClient, sent: readonly Sent[]): Promise<void> {
+  for (const { hash, signed } of sent) {
+    try {
+      await client.getTransaction({ hash })
+    } catch (error) {
+      if (!(error instanceof TransactionNotFoundError)) throw error
+      // Refused when it came to be mined or known in between; the receipt is what counts.
+      await client.sendRawTransaction({ serializedTransaction: signed }).catch(() => {})
+    }
   }
 }
