@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { root } from './paths.ts'
 import type { TestSummary } from './reporter.ts'
 
-type Outcome = { passed: number; failed: number; notChecked?: string[] }
+type Outcome = { passed: number; failed: number; notChecked?: string[]; failures?: string[] }
 
 type Step = {
   readonly name: string
@@ -62,7 +62,7 @@ function vitestStep(name: string, args: readonly string[]): Step {
     run: async () => {
       const folder = mkdtempSync(join(tmpdir(), 'plumbline-check-'))
       const file = join(folder, 'summary.json')
-      writeFileSync(file, JSON.stringify({ passed: 0, failed: 0, notChecked: [] }))
+      writeFileSync(file, JSON.stringify({ passed: 0, failed: 0, notChecked: [], failures: [] }))
       try {
         const { code } = await execute(
           'vitest',
@@ -130,6 +130,9 @@ for (const step of steps) {
 }
 
 console.log('\n── summary ─────────────────────────────────────────────────────────────')
+for (const title of rows.flatMap(({ outcome }) => outcome.failures ?? [])) {
+  console.log(`FAILED ${title}`)
+}
 let passed = 0
 let failed = 0
 for (const { name, outcome, seconds } of rows) {

@@ -59,13 +59,29 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Six neighbouring ports that were free a moment ago. */
-async function freePortBase(): Promise<number> {
+/** Whether nobody listens at a port of this machine. */
+async function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return Math.min(port, 65_000)
+  return new Promise((resolve) => {
+    server.once('error', () => {
+      resolve(false)
+    })
+    server.listen(port, '127.0.0.1', () => {
+      server.close(() => {
+        resolve(true)
+      })
+    })
+  })
+}
+
+/** Six neighbouring ports that were free a moment ago, below those that connections are given. */
+async function freePortBase(): Promise<number> {
+  for (;;) {
+    const base = 10_000 + Math.floor(Math.random() * 20_000)
+    const ports = Array.from({ length: 6 }, (_, position) => base + position)
+    const free = await Promise.all(ports.map(isFree))
+    if (free.every(Boolean)) return base
+  }
 }
 
 type Run = {
