@@ -89,8 +89,10 @@ export function describeStatus(status: RelayerStatus): {
     troubles.push(`! ${what}: ${reason.split('\n')[0] ?? ''}`)
     if (remedy !== undefined) troubles.push(`  ${remedy}`)
   }
-  const { feed, lanes } = status
-  if (feed.problem !== undefined) trouble('feed', feed.problem, feed.remedy)
+  const { feeds, lanes } = status
+  for (const { problem, remedy, workerHost } of feeds) {
+    if (problem !== undefined) trouble(`feed from ${workerHost}`, problem, remedy)
+  }
   for (const lane of lanes) {
     if (lane.hold !== undefined) trouble(lane.chainName, lane.hold.reason, lane.hold.remedy)
     for (const job of lane.jobs) {
@@ -105,7 +107,9 @@ export function describeStatus(status: RelayerStatus): {
   return {
     lines: [
       ...troubles,
-      `feed: batch ${feed.sequence} of ${feed.workerHead} from ${feed.workerHost}`,
+      ...feeds.map(
+        (feed) => `feed: batch ${feed.sequence} of ${feed.workerHead} from ${feed.workerHost}`,
+      ),
       ...rows,
     ],
     hasTrouble: troubles.length > 0,
@@ -127,7 +131,7 @@ async function plan(
   const decoded = decodePlanText(readText(file, 'plan'))
   const forecast = await dryRunPlan({
     plan: decoded,
-    source: createHttpWorkerSource(decoded.worker, platformFetch),
+    sourceOf: ({ worker }) => createHttpWorkerSource(worker, platformFetch),
     fetch: platformFetch,
     now: Date.now,
     senderOf: () => sender?.toLowerCase() as Hex | undefined,
@@ -153,7 +157,8 @@ async function plan(
     )
     for (const job of chain.jobs) {
       if (job.outcome === 'done') continue
-      const gas = job.gas === undefined ? '' : ` ${job.gas} gas${job.isNominal ? ' (nominal)' : ''}`
+      const note = job.isNominal ? ' (nominal)' : job.sharedBy ? ` (of ${job.sharedBy} in one)` : ''
+      const gas = job.gas === undefined ? '' : ` ${job.gas} gas${note}`
       const reason = job.reason === undefined ? '' : `: ${job.reason}`
       lines.push(`  ${job.outcome} ${job.label}${gas}${reason}`)
     }

@@ -14,7 +14,7 @@ export type CheckContext = {
   readonly enclaveRegistry: Hex
   readonly proofRegistry: Hex
   /** Fetches and appraises a signer's attestation and writes the call that registers it. */
-  readonly prepareRegistration: (signer: Hex) => Promise<Call>
+  readonly prepareRegistration: (signer: Hex, stream: Hex) => Promise<Call>
   /** The stored registration of a signer. */
   readonly registrationOf: (stream: Hex, signer: Hex) => Job | undefined
 }
@@ -313,8 +313,9 @@ function groupsOf(prepared: readonly Prepared[], batchSize: number): Prepared[][
 }
 
 /**
- * Simulates settlements as batches. A batch counts only when the contract would settle every entry:
- * otherwise each is simulated alone, which also names what is wrong with the one that is.
+ * Simulates settlements as batches. A batch counts only when the contract would settle every entry and
+ * it takes less gas than sending them one by one: otherwise each is simulated alone, which also names
+ * what is wrong with the one that is.
  */
 async function simulateMerged(
   context: CheckContext,
@@ -332,19 +333,23 @@ async function simulateMerged(
   })
   if (candidates.length === 0) return { merged: [], rest: prepared }
   const answers = await context.rpc.ask(
-    candidates.flatMap(({ call }) => [
+    candidates.flatMap(({ chunk: [first], call }) => [
       { method: 'eth_call', params: [simulation(call, context.sender), 'latest'] },
       { method: 'eth_estimateGas', params: [simulation(call, context.sender)] },
+      // What one of them takes alone, to see whether sharing pays.
+      { method: 'eth_estimateGas', params: [simulation(first?.call ?? call, context.sender)] },
     ]),
   )
   const merged: MergedCall[] = []
   const taken = new Set<Prepared>()
   for (const [index, { chunk, call }] of candidates.entries()) {
-    const count = answerData(answers[index * 2])
-    const estimate = answers[index * 2 + 1]
-    const isWhole = count !== undefined && BigInt(count) === BigInt(chunk.length)
-    if (!isWhole || estimate?.ok !== true) continue
+    const [count, estimate, alone] = answers.slice(index * 3, index * 3 + 3)
+    const settled = answerData(count)
+    const isWhole = settled !== undefined && BigInt(settled) === BigInt(chunk.length)
+    if (!isWhole || estimate?.ok !== true || alone?.ok !== true) continue
     const gas = readQuantity(estimate.result, 'gas estimate')
+    const aloneGas = readQuantity(alone.result, 'gas estimate')
+    if (gas >= aloneGas * BigInt(chunk.length)) continue
     merged.push({ jobIds: chunk.map(({ job }) => job.id), call, gas })
     for (const entry of chunk) taken.add(entry)
   }
@@ -365,7 +370,7 @@ async function prepare(
     }
   }
   try {
-    return { call: await context.prepareRegistration(job.task.signer) }
+    return { call: await context.prepareRegistration(job.task.signer, job.task.stream) }
   } catch (cause) {
     const isError = cause instanceof Error
     const isPassing = isError && 'retryable' in cause && cause.retryable === true

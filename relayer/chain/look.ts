@@ -24,23 +24,23 @@ export async function lookAtChain(
   rpc: Pick<Rpc, 'ask'>,
   sender: Hex,
   hashes: readonly Hex[],
-  line?: Line,
+  lines?: Lines,
 ): Promise<Observation> {
-  const headData =
-    line === undefined
-      ? undefined
-      : encodeFunctionData({ abi: proofRegistryAbi, functionName: 'head', args: [line.stream] })
+  const streams = lines?.streams ?? []
   const calls: RpcCall[] = [
     { method: 'eth_getBlockByNumber', params: ['latest', false] },
     { method: 'eth_maxPriorityFeePerGas', params: [] },
     { method: 'eth_getTransactionCount', params: [sender, 'latest'] },
     { method: 'eth_getBalance', params: [sender, 'latest'] },
-    line === undefined
-      ? { method: 'eth_chainId', params: [] }
-      : { method: 'eth_call', params: [{ to: line.registry, data: headData }, 'latest'] },
+    ...streams.map((stream) => ({
+      method: 'eth_call',
+      params: [{ to: lines?.registry, data: headCallData(stream) }, 'latest'],
+    })),
     ...hashes.map((hash) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
   ]
-  const [block, tip, nonce, balance, anchored, ...receipts] = await rpc.ask(calls)
+  const [block, tip, nonce, balance, ...further] = await rpc.ask(calls)
+  const heads = further.slice(0, streams.length)
+  const receipts = further.slice(streams.length)
   const head = readObject(resultOf(block, 'the newest block'), 'block')
   const headNumber = readCount(head['number'], 'block.number')
   const found = hashes.flatMap((hash, index) => {
@@ -63,27 +63,32 @@ export async function lookAtChain(
     },
     minedNonce: readCount(resultOf(nonce, 'the nonce'), 'transaction count'),
     balanceWei: readQuantity(resultOf(balance, 'the balance'), 'balance'),
-    ...anchoredIn(line, anchored),
+    anchored: new Map(
+      streams.flatMap((stream, index) => {
+        const sequence = anchoredIn(heads[index])
+        return sequence === undefined ? [] : [[stream, sequence] as const]
+      }),
+    ),
     inclusions: await inclusionsOf(rpc, found),
   }
 }
 
-/** The stream whose newest anchored batch is asked for, and where. */
-export type Line = { readonly stream: Hex; readonly registry: Hex }
+/** The streams whose newest anchored batches are asked for, and where. */
+export type Lines = { readonly streams: readonly Hex[]; readonly registry: Hex }
 
-function anchoredIn(
-  line: Line | undefined,
-  answer: RpcAnswer | undefined,
-): { readonly anchoredSequence?: bigint } {
-  if (line === undefined || answer?.ok !== true) return {}
+function headCallData(stream: Hex): Hex {
+  return encodeFunctionData({ abi: proofRegistryAbi, functionName: 'head', args: [stream] })
+}
+
+function anchoredIn(answer: RpcAnswer | undefined): bigint | undefined {
   // 64 bytes and more: sequence and digest. Anything else is not a registry, and the checks say so.
-  if (!isHex(answer.result) || answer.result.length < 130) return {}
-  const [anchoredSequence] = decodeFunctionResult({
+  if (answer?.ok !== true || !isHex(answer.result) || answer.result.length < 130) return undefined
+  const [sequence] = decodeFunctionResult({
     abi: proofRegistryAbi,
     functionName: 'head',
     data: answer.result,
   })
-  return { anchoredSequence }
+  return sequence
 }
 
 /** A receipt counts only when the block it names is on the node's chain; that also gives its time. */
@@ -135,13 +140,13 @@ export async function lookCarefully(
   rpc: Rpc,
   sender: Hex,
   hashes: readonly Hex[],
-  line?: Line,
+  lines?: Lines,
 ): Promise<Observation> {
   const looks = await Promise.allSettled(
     rpc
       .each()
       .slice(0, carefulCount)
-      .map((endpoint) => lookAtChain(endpoint, sender, hashes, line)),
+      .map((endpoint) => lookAtChain(endpoint, sender, hashes, lines)),
   )
   const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
   const first = seen[0]

@@ -30,6 +30,7 @@ export function jobsOfBatch(
     if (leaf === undefined) continue
     const { report, index, path } = proven
     for (const settlement of plan.settlements) {
+      if ((settlement.stream ?? plan.stream) !== stream) continue
       if (!wantsReport(settlement, report)) continue
       const { contract, agreementId, label, kind: settlementKind } = settlement
       const settle = createJob(

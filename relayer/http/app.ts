@@ -20,7 +20,8 @@ export type RelayerHost = {
   readonly now: Now
   readonly operatorToken: string | undefined
   readonly chainIds: readonly number[]
-  feedStatus(): Promise<FeedStatus>
+  /** In the plan's order; there is at least one. */
+  feedStatuses(): Promise<readonly FeedStatus[]>
   laneStatuses(): Promise<readonly LaneStatus[]>
   wake(): Promise<void>
   operate(chainId: number, request: OperatorRequest): Promise<OperationResult>
@@ -64,8 +65,12 @@ export function createApp(host: RelayerHost): Hono {
   const styleHash = base64(sha256(utf8(statusPageStyle)))
 
   async function status(): Promise<RelayerStatus> {
-    const [feed, lanes] = await Promise.all([host.feedStatus(), host.laneStatuses()])
-    return relayerStatus(feed, lanes)
+    const [[first, ...others], lanes] = await Promise.all([
+      host.feedStatuses(),
+      host.laneStatuses(),
+    ])
+    if (first === undefined) throw new TypeError('A plan without a worker.')
+    return relayerStatus([first, ...others], lanes)
   }
 
   app.use(async (context, next) => {

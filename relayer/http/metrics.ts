@@ -40,7 +40,8 @@ const holds = ['fee', 'spend', 'balance', 'rpc', 'nonce'] as const
  * @param nowMs - For ages: how long ago something last worked.
  */
 export function openMetrics(status: RelayerStatus, nowMs: number): string {
-  const { feed, lanes } = status
+  const { lanes } = status
+  const feeds = status.feeds.map((feed) => ({ feed, labels: { stream: feed.stream } }))
   const chains = lanes.map((lane) => ({ lane, labels: { chain: lane.chainId } }))
   const gwei = (wei: string | undefined): bigint => BigInt(wei ?? '0') / 1_000_000_000n
   const families: Family[] = [
@@ -48,28 +49,32 @@ export function openMetrics(status: RelayerStatus, nowMs: number): string {
       name: 'plumbline_feed_sequence',
       type: 'gauge',
       help: 'Newest batch that was verified and handed to the lanes.',
-      samples: [{ labels: {}, value: BigInt(feed.sequence) }],
+      samples: feeds.map(({ feed, labels }) => ({ labels, value: BigInt(feed.sequence) })),
     },
     {
       name: 'plumbline_feed_backlog_batches',
       type: 'gauge',
       help: 'Batches that the worker has and the feed has not.',
-      samples: [{ labels: {}, value: BigInt(feed.workerHead) - BigInt(feed.sequence) }],
+      samples: feeds.map(({ feed, labels }) => ({
+        labels,
+        value: BigInt(feed.workerHead) - BigInt(feed.sequence),
+      })),
     },
     {
       name: 'plumbline_feed_failures',
       type: 'gauge',
       help: 'Consecutive failures to read or verify the worker.',
-      samples: [{ labels: {}, value: feed.failures }],
+      samples: feeds.map(({ feed, labels }) => ({ labels, value: feed.failures })),
     },
     {
       name: 'plumbline_feed_silence_seconds',
       type: 'gauge',
       help: 'Time since the worker last answered.',
-      samples:
+      samples: feeds.flatMap(({ feed, labels }) =>
         feed.lastAnswerMs === undefined
           ? []
-          : [{ labels: {}, value: Math.round((nowMs - feed.lastAnswerMs) / 1_000) }],
+          : [{ labels, value: Math.round((nowMs - feed.lastAnswerMs) / 1_000) }],
+      ),
     },
     {
       name: 'plumbline_lane_jobs',

@@ -82,8 +82,9 @@ function settlementRow(item: SettlementStatus): string {
 
 function troublesOf(status: RelayerStatus): string[] {
   const troubles: string[] = []
-  if (status.feed.problem !== undefined) {
-    troubles.push(trouble('The feed stands', status.feed.problem, status.feed.remedy))
+  for (const { problem, remedy, workerHost } of status.feeds) {
+    if (problem === undefined) continue
+    troubles.push(trouble(`The feed from ${workerHost} stands`, problem, remedy))
   }
   for (const lane of status.lanes) {
     if (lane.hold !== undefined) {
@@ -103,6 +104,10 @@ function troublesOf(status: RelayerStatus): string[] {
   return troubles
 }
 
+function feedLine(feed: RelayerStatus['feed']): string {
+  return `<p>Stream <code>${text(feed.stream)}</code>, batch ${text(feed.sequence)} of ${text(feed.workerHead)}, read from ${text(feed.workerHost)} at ${time(feed.lastAnswerMs)} UTC.</p>`
+}
+
 /** The relayer's state for people: what is wrong first, then lanes, then settlements. */
 export function statusPage(status: RelayerStatus, nowMs: number): string {
   const troubles = troublesOf(status)
@@ -117,7 +122,7 @@ export function statusPage(status: RelayerStatus, nowMs: number): string {
 </head>
 <body>
 <h1>Plumbline relayer</h1>
-<p>Stream <code>${text(status.feed.stream)}</code>, batch ${text(status.feed.sequence)} of ${text(status.feed.workerHead)}, read from ${text(status.feed.workerHost)} at ${time(status.feed.lastAnswerMs)} UTC.</p>
+${status.feeds.map(feedLine).join('\n')}
 ${troubles.length === 0 ? '<p class="good">Nothing needs a person.</p>' : troubles.join('\n')}
 <h2>Lanes</h2>
 <div class="scroll"><table>

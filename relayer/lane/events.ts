@@ -10,8 +10,8 @@ export type Observation = {
   /** Transactions of the sender that are in blocks. */
   readonly minedNonce: number
   readonly balanceWei: bigint
-  /** Newest batch that the chain's registry has anchored, where it could be read. */
-  readonly anchoredSequence?: bigint
+  /** Newest batch of each stream that the chain's registry has anchored, where it could be read. */
+  readonly anchored: ReadonlyMap<Hex, bigint>
   /** By transaction hash; only those that the node has and whose block is on its chain. */
   readonly inclusions: ReadonlyMap<Hex, TransactionInclusion>
 }
@@ -122,9 +122,13 @@ export type LaneCommand =
   | { readonly kind: 'reopen'; readonly fromNonce: number }
   /**
    * Bring up to `limit` queued jobs that are due, oldest first, none further than one batch ahead of
-   * what is anchored: the rest would only be asked to wait.
+   * what is anchored of its stream: the rest would only be asked to wait.
    */
-  | { readonly kind: 'load'; readonly limit: number; readonly anchoredSequence?: bigint }
+  | {
+      readonly kind: 'load'
+      readonly limit: number
+      readonly anchored: ReadonlyMap<Hex, bigint>
+    }
   /** Read what the chain says about these jobs and simulate those that are to be sent. */
   | {
       readonly kind: 'check'

@@ -84,12 +84,8 @@ export function observed(before: Lane, nowMs: number, seen: Observation): Step {
   if (isUndone) commands.push({ kind: 'reopen', fromNonce: seen.minedNonce })
   const room = lane.policy.window - inFlight(lane)
   if (lane.mode === 'running' && room > 0 && lane.nextNonce !== undefined) {
-    const { anchoredSequence } = seen
-    commands.push({
-      kind: 'load',
-      limit: room * lane.policy.batchSize,
-      ...(anchoredSequence === undefined ? {} : { anchoredSequence }),
-    })
+    const limit = room * lane.policy.batchSize
+    commands.push({ kind: 'load', limit, anchored: seen.anchored })
   }
   return { lane: scheduled(lane, nowMs), commands }
 }

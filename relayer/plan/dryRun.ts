@@ -5,11 +5,11 @@ import { lookAtChain } from '../chain/look.ts'
 import { createRpc } from '../chain/rpc.ts'
 import { jobsOfBatch } from '../feed/jobsOfBatch.ts'
 import { type FeedCursor, feedStart, verifyBatch } from '../feed/verifyBatch.ts'
-import type { CheckResult } from '../lane/events.ts'
+import type { CheckResult, MergedCall } from '../lane/events.ts'
 import type { Job } from '../lane/job.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import type { Fetch, Now, WorkerSource } from '../ports.ts'
-import type { SettlementPlan } from './plan.ts'
+import { type PlanFeed, type SettlementPlan, feedsOf } from './plan.ts'
 
 /**
  * Gas of what cannot be simulated yet because something else has to happen first. Rounded up from
@@ -24,6 +24,8 @@ export type PlannedJob = {
   /** Absent when nothing is to be sent. */
   readonly gas?: bigint
   readonly isNominal?: boolean
+  /** Settlements that share its transaction; the gas is its part. */
+  readonly sharedBy?: number
   readonly reason?: string
 }
 
@@ -58,32 +60,37 @@ const pageSize = 20
  */
 export async function dryRunPlan(options: {
   readonly plan: SettlementPlan
-  readonly source: WorkerSource
+  readonly sourceOf: (feed: PlanFeed) => WorkerSource
   readonly fetch: Fetch
   readonly now: Now
   readonly senderOf: (chainId: number) => Hex | undefined
 }): Promise<PlanForecast> {
-  const { plan, source, fetch, now } = options
+  const { plan, sourceOf, fetch, now } = options
   const jobs = new Map<number, Job[]>(plan.chains.map(({ chainId }) => [chainId, []]))
   const matched = new Set<string>()
-  let cursor: FeedCursor = feedStart
+  let batches = 0
   let reports = 0
-  for (let hasMore = true; hasMore;) {
-    const page = await source.batches(cursor.sequence, pageSize)
-    for (const signed of page.batches) {
-      const verified = verifyBatch(plan.stream, cursor, signed)
-      cursor = verified.cursor
-      reports += signed.reports.length
-      for (const [chainId, made] of jobsOfBatch(plan, signed, verified.leaves, now())) {
-        jobs.get(chainId)?.push(...made)
-        for (const { task } of made) {
-          if (task.kind === 'settle') {
-            matched.add(`${chainId}/${task.contract}/${task.agreementId}/${task.subject}`)
+  for (const feed of feedsOf(plan)) {
+    const source = sourceOf(feed)
+    let cursor: FeedCursor = feedStart
+    for (let hasMore = true; hasMore;) {
+      const page = await source.batches(cursor.sequence, pageSize)
+      for (const signed of page.batches) {
+        const verified = verifyBatch(feed.stream, cursor, signed)
+        cursor = verified.cursor
+        batches += 1
+        reports += signed.reports.length
+        for (const [chainId, made] of jobsOfBatch(plan, signed, verified.leaves, now())) {
+          jobs.get(chainId)?.push(...made)
+          for (const { task } of made) {
+            if (task.kind === 'settle') {
+              matched.add(`${chainId}/${task.contract}/${task.agreementId}/${task.subject}`)
+            }
           }
         }
       }
+      hasMore = page.batches.length === pageSize
     }
-    hasMore = page.batches.length === pageSize
   }
   const chains = await Promise.all(
     plan.chains.map(async (chain): Promise<ChainForecast> => {
@@ -93,11 +100,11 @@ export async function dryRunPlan(options: {
       const policy = lanePolicy(chain, sender)
       const { quote, balanceWei } = await lookAtChain(rpc, sender, [])
       const listed = jobs.get(chain.chainId) ?? []
-      const { results } = await checkJobs(
+      const { results, merged } = await checkJobs(
         {
           rpc,
           sender,
-          batchSize: 1,
+          batchSize: policy.batchSize,
           enclaveRegistry: chain.enclaveRegistry,
           proofRegistry: chain.proofRegistry,
           prepareRegistration: () => Promise.reject(new TypeError('A dry run registers nothing.')),
@@ -106,7 +113,7 @@ export async function dryRunPlan(options: {
         listed,
         contractErrors,
       )
-      const planned = plannedJobs(listed, results)
+      const planned = plannedJobs(listed, results, merged)
       const gas = planned.reduce((sum, job) => sum + (job.gas ?? 0n), 0n)
       const tip =
         quote.priorityFeePerGasWei < policy.maxPriorityFeePerGasWei
@@ -129,7 +136,7 @@ export async function dryRunPlan(options: {
       }
     }),
   )
-  return { batches: Number(cursor.sequence), reports, chains }
+  return { batches, reports, chains }
 }
 
 function labelOf({ task }: Job): string {
@@ -143,10 +150,22 @@ function labelOf({ task }: Job): string {
   }
 }
 
-function plannedJobs(jobs: readonly Job[], results: readonly CheckResult[]): PlannedJob[] {
+function plannedJobs(
+  jobs: readonly Job[],
+  results: readonly CheckResult[],
+  merged: readonly MergedCall[],
+): PlannedJob[] {
   const planned: PlannedJob[] = []
   const registered = new Set<string>()
   for (const job of jobs) {
+    const shared = merged.find(({ jobIds }) => jobIds.includes(job.id))
+    if (shared !== undefined) {
+      const sharedBy = shared.jobIds.length
+      // Rounded up: the sum is never below what the transaction takes.
+      const gas = (shared.gas + BigInt(sharedBy) - 1n) / BigInt(sharedBy)
+      planned.push({ id: job.id, label: labelOf(job), outcome: 'ready', gas, sharedBy })
+      continue
+    }
     const result = results.find(({ jobId }) => jobId === job.id)
     if (result === undefined) continue
     const base = { id: job.id, label: labelOf(job), outcome: result.outcome }

@@ -63,21 +63,31 @@ const settlementSchema = z.strictObject({
   /** Set for a right: only reports made out to exactly this place match. */
   exclusiveTo: bytes32.optional(),
   label: z.string().min(1).max(200),
+  /** The stream whose reports it wants; the plan's first when it says nothing. */
+  stream: bytes32.optional(),
 })
 
-const planSchema = z.strictObject({
-  version: z.literal(1),
+const feedFields = {
   /** Base URL of the enclave worker. */
   worker: httpUrl,
   stream: bytes32,
   /** How often the worker is asked for new batches when nobody wakes the feed. */
   pollMs: z.number().int().min(50).max(3_600_000).optional(),
+}
+
+const planSchema = z.strictObject({
+  version: z.literal(1),
+  ...feedFields,
+  /** Further workers, each with a stream of its own; the lanes are shared. */
+  workers: z.array(z.strictObject(feedFields)).max(32).optional(),
   chains: z.array(chainSchema).min(1).max(64),
   settlements: z.array(settlementSchema).max(100_000),
 })
 
 export type PlanChain = z.output<typeof chainSchema>
 export type PlanSettlement = z.output<typeof settlementSchema>
+/** One worker and the stream that is read from it. */
+export type PlanFeed = Pick<SettlementPlan, 'worker' | 'stream' | 'pollMs'>
 export type SettlementPlan = z.output<typeof planSchema>
 /** The plan as it stands in its file. */
 export type SettlementPlanFile = z.input<typeof planSchema>
@@ -123,14 +133,27 @@ export function decodePlan(value: unknown): SettlementPlan {
     'a chain',
   )
   assertUnique(
+    feedsOf(plan).map(({ stream }) => stream),
+    'workers',
+    'a stream',
+  )
+  assertUnique(
     plan.settlements.map(
       (item) =>
-        `${item.chainId}/${item.contract}/${item.agreementId}/${item.subject}/${item.policyId}`,
+        `${item.chainId}/${item.contract}/${item.agreementId}/${item.stream ?? plan.stream}/${item.subject}/${item.policyId}`,
     ),
     'settlements',
     'a settlement',
   )
+  const streams = feedsOf(plan).map(({ stream }) => stream)
   for (const [index, settlement] of plan.settlements.entries()) {
+    if (!streams.includes(settlement.stream ?? plan.stream)) {
+      throw new InvalidPlanError('A settlement wants a stream that no worker of the plan serves.', {
+        field: `plan.settlements.${index}.stream`,
+        metaMessages: [`Served: ${streams.join(', ')}`],
+        remedy: 'Add the worker under `workers`, or correct the stream.',
+      })
+    }
     if (!plan.chains.some((chain) => chain.chainId === settlement.chainId)) {
       throw new InvalidPlanError('A settlement is on a chain that the plan does not describe.', {
         field: `plan.settlements.${index}.chainId`,
@@ -143,6 +166,22 @@ export function decodePlan(value: unknown): SettlementPlan {
     }
   }
   return plan
+}
+
+/** Every worker of a plan, the first one first. */
+export function feedsOf(plan: SettlementPlan): readonly PlanFeed[] {
+  return [plan, ...(plan.workers ?? [])]
+}
+
+/** The feed of one stream. @throws {@link InvalidPlanError} */
+export function feedOf(plan: SettlementPlan, stream: string | undefined): PlanFeed {
+  const feed = feedsOf(plan).find((entry) => entry.stream === stream)
+  if (feed !== undefined) return feed
+  throw new InvalidPlanError('The plan names no worker for this stream.', {
+    field: 'plan.workers',
+    metaMessages: [`Asked for: ${stream ?? 'none'}`],
+    remedy: 'Add the worker and its stream to the plan.',
+  })
 }
 
 /** Reads a settlement plan from JSON text. @throws {@link InvalidPlanError} */

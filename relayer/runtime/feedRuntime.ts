@@ -2,7 +2,7 @@ import { BaseError } from '#schemas/errors.ts'
 import { jobsOfBatch } from '../feed/jobsOfBatch.ts'
 import { verifyBatch } from '../feed/verifyBatch.ts'
 import type { Job } from '../lane/job.ts'
-import type { SettlementPlan } from '../plan/plan.ts'
+import type { PlanFeed, SettlementPlan } from '../plan/plan.ts'
 import type { Alarm, Now, WorkerSource } from '../ports.ts'
 import type { FeedState, FeedStore } from './feedStore.ts'
 
@@ -11,6 +11,8 @@ export type FeedWorld = {
   readonly alarm: Alarm
   readonly now: Now
   readonly plan: SettlementPlan
+  /** The worker of the plan that this feed reads. */
+  readonly feed: PlanFeed
   readonly source: WorkerSource
   /** Hands jobs to the lane of a chain; resolves once they are durable there. */
   readonly enqueue: (chainId: number, jobs: readonly Job[]) => Promise<void>
@@ -34,7 +36,7 @@ const longestPauseMs = 60_000
  */
 export function createFeedRuntime(world: FeedWorld): FeedRuntime {
   const { store, alarm, now, plan, source } = world
-  const pollMs = plan.pollMs ?? usualPollMs
+  const { stream, pollMs = usualPollMs } = world.feed
   let state = store.load()
   let isTurning = false
   let isWokenAgain = false
@@ -47,17 +49,17 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
   async function readOn(): Promise<void> {
     for (;;) {
       const page = await source.batches(state.cursor.sequence, batchesPerPage)
-      if (page.stream !== plan.stream) {
+      if (page.stream !== stream) {
         throw new BaseError('The worker serves another stream than the plan names.', {
           field: 'plan.stream',
-          metaMessages: [`Expected: ${plan.stream}`, `Actual: ${page.stream}`],
+          metaMessages: [`Expected: ${stream}`, `Actual: ${page.stream}`],
           remedy: 'Correct the worker address or the stream in the plan.',
         })
       }
       const { problem: _, remedy: __, ...healthy } = state
       set({ ...healthy, workerHead: page.head, lastAnswerMs: now(), failures: 0 })
       for (const signed of page.batches) {
-        const { leaves, cursor } = verifyBatch(plan.stream, state.cursor, signed)
+        const { leaves, cursor } = verifyBatch(stream, state.cursor, signed)
         const jobs = jobsOfBatch(plan, signed, leaves, now())
         await Promise.all([...jobs].map(([chainId, list]) => world.enqueue(chainId, list)))
         set({ ...state, cursor })

@@ -27,7 +27,8 @@ export type LaneWorld = {
   readonly policy: LanePolicy
   readonly enclaveRegistry: Hex
   readonly proofRegistry: Hex
-  readonly stream: Hex
+  /** Streams whose batches this lane commits. */
+  readonly streams: readonly Hex[]
   readonly prepareRegistration: CheckContext['prepareRegistration']
   /** Errors that the contracts of this chain can raise. */
   readonly contractErrors: Abi
@@ -86,16 +87,17 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
       case 'look':
         try {
           const look = command.isCareful ? lookCarefully : lookAtChain
-          const { stream, proofRegistry: registry } = world
-          const observation = await look(rpc, policy.sender, command.hashes, { stream, registry })
+          const { streams, proofRegistry: registry } = world
+          const observation = await look(rpc, policy.sender, command.hashes, { streams, registry })
           return { kind: 'observed', nowMs: now(), observation }
         } catch (cause) {
           return { kind: 'lookFailed', nowMs: now(), reason: shortReason(cause) }
         }
       case 'load': {
-        const lastRank =
-          command.anchoredSequence === undefined ? undefined : horizon(command.anchoredSequence)
-        const { jobs, nextDueMs } = store.due(now(), command.limit, lastRank)
+        const horizons = new Map(
+          [...command.anchored].map(([stream, sequence]) => [stream, horizon(sequence)]),
+        )
+        const { jobs, nextDueMs } = store.due(now(), command.limit, horizons)
         return {
           kind: 'loaded',
           nowMs: now(),

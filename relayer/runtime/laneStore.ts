@@ -1,7 +1,8 @@
 import { readExactJson, writeExactJson } from '../exactJson.ts'
 import { type Job, type Stage, jobOrder, stages } from '../lane/job.ts'
 import type { Lane, LaneTransaction } from '../lane/lane.ts'
-import type { Sql } from '../ports.ts'
+import type { Hex } from '#schemas/bytes.ts'
+import type { Sql, SqlValue } from '../ports.ts'
 
 const schema = [
   `CREATE TABLE IF NOT EXISTS lane (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL)`,
@@ -33,11 +34,14 @@ export type LaneStore = {
   save(before: Lane | undefined, after: Lane): void
   /** Adds jobs that are not there yet. @returns how many were new */
   add(jobs: readonly Job[]): number
-  /** Queued jobs that are due, up to a place in the order, and when the next one will be. */
+  /**
+   * Queued jobs that are due, for the streams named only up to a place in the order, and when the next
+   * one will be.
+   */
   due(
     nowMs: number,
     limit: number,
-    lastRank?: number,
+    horizons?: ReadonlyMap<Hex, number>,
   ): { readonly jobs: readonly Job[]; readonly nextDueMs?: number }
   job(id: string): Job | undefined
   putJob(job: Job): void
@@ -65,6 +69,24 @@ function bodyOf(row: StoredRow): unknown {
 // Both were written by `save` below and by nobody else.
 const jobOf = (row: StoredRow): Job => bodyOf(row) as Job
 const transactionIn = (row: StoredRow): LaneTransaction => bodyOf(row) as LaneTransaction
+
+/**
+ * Each stream has its own place up to which jobs can be done. The rank bounds the scan by its index;
+ * the stream is read from the body, and only where there is more than one.
+ */
+function withinHorizons(horizons: ReadonlyMap<Hex, number>): {
+  readonly condition: string
+  readonly values: readonly SqlValue[]
+} {
+  const furthest = Math.max(0, ...horizons.values())
+  if (horizons.size === 0) return { condition: '1', values: [] }
+  if (horizons.size === 1) return { condition: 'rank <= ?', values: [furthest] }
+  const each = [...horizons].map(() => `(json_extract(body, '$.task.stream') = ? AND rank <= ?)`)
+  return {
+    condition: `rank <= ? AND (${each.join(' OR ')})`,
+    values: [furthest, ...[...horizons].flat()],
+  }
+}
 
 export function createLaneStore(sql: Sql): LaneStore {
   sql.transaction(() => {
@@ -147,11 +169,12 @@ export function createLaneStore(sql: Sql): LaneStore {
       })
     },
 
-    due(nowMs, limit, lastRank = Number.MAX_SAFE_INTEGER) {
+    due(nowMs, limit, horizons = new Map()) {
+      const within = withinHorizons(horizons)
       const rows = sql.all(
-        `SELECT body FROM job WHERE stage = 'queued' AND rank <= ? AND not_before_ms <= ?
+        `SELECT body FROM job WHERE stage = 'queued' AND ${within.condition} AND not_before_ms <= ?
          ORDER BY rank LIMIT ?`,
-        lastRank,
+        ...within.values,
         nowMs,
         limit + 1,
       )
@@ -159,8 +182,8 @@ export function createLaneStore(sql: Sql): LaneStore {
       if (rows.length > limit) return { jobs, nextDueMs: nowMs }
       const next = sql.all(
         `SELECT MIN(not_before_ms) AS at FROM job
-         WHERE stage = 'queued' AND rank <= ? AND not_before_ms > ?`,
-        lastRank,
+         WHERE stage = 'queued' AND ${within.condition} AND not_before_ms > ?`,
+        ...within.values,
         nowMs,
       )[0]?.['at']
       return typeof next === 'number' ? { jobs, nextDueMs: next } : { jobs }

@@ -1,12 +1,12 @@
 import { assertAttestation } from '../feed/appraise.ts'
 import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
-import { fromHex } from '#schemas/bytes.ts'
+import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { registerCall } from '../chain/calls.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
 import { createRpc } from '../chain/rpc.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import { BaseError } from '#schemas/errors.ts'
-import type { PlanChain, SettlementPlan } from '../plan/plan.ts'
+import { type PlanChain, type SettlementPlan, feedsOf } from '../plan/plan.ts'
 import type { Alarm, Fetch, Now, Sql, TransactionSigner, WorkerSource } from '../ports.ts'
 import type { LaneWorld } from './laneRuntime.ts'
 import { createLaneStore } from './laneStore.ts'
@@ -36,9 +36,10 @@ export function createLaneWorld(options: {
   readonly now: Now
   readonly fetch: Fetch
   readonly signer: TransactionSigner
-  readonly source: WorkerSource
+  /** The worker that serves a stream of the plan. */
+  readonly sourceOf: (stream: Hex) => WorkerSource
 }): LaneWorld {
-  const { plan, chain, sql, alarm, now, fetch, signer, source } = options
+  const { plan, chain, sql, alarm, now, fetch, signer, sourceOf } = options
   return {
     store: createLaneStore(sql),
     alarm,
@@ -48,14 +49,14 @@ export function createLaneWorld(options: {
     policy: lanePolicy(chain, signer.address),
     enclaveRegistry: chain.enclaveRegistry,
     proofRegistry: chain.proofRegistry,
-    stream: plan.stream,
+    streams: feedsOf(plan).map(({ stream }) => stream),
     contractErrors,
-    async prepareRegistration(registered) {
-      const attestation = await source.attestation(chain.chainId, registered)
+    async prepareRegistration(registered, stream) {
+      const attestation = await sourceOf(stream).attestation(chain.chainId, registered)
       assertAttestation(attestation, {
         chainId: chain.chainId,
         enclaveRegistry: chain.enclaveRegistry,
-        stream: plan.stream,
+        stream,
         signer: registered,
       })
       const evidence = packQuoteEvidence(fromHex(attestation.quote, 'attestation.quote'))

@@ -3,14 +3,17 @@ import { unitText } from '#schemas/report.ts'
 import type { EndpointHealth } from '../chain/rpc.ts'
 import type { Job, Stage } from '../lane/job.ts'
 import type { Hold, Lane, LaneTransaction } from '../lane/lane.ts'
-import type { PlanChain, SettlementPlan } from '../plan/plan.ts'
+import type { PlanChain, PlanFeed } from '../plan/plan.ts'
 import type { FeedState } from './feedStore.ts'
 import type { LaneStore } from './laneStore.ts'
 
 /** What `GET /v1/status` says, as JSON: integers beyond 2^53 and all wei as decimal text. */
 export type RelayerStatus = {
   readonly version: 1
+  /** The first worker of the plan. */
   readonly feed: FeedStatus
+  /** Every worker of the plan, the first one included. */
+  readonly feeds: readonly FeedStatus[]
   readonly lanes: readonly LaneStatus[]
   /** Every settlement of the newest batches, over all lanes, newest first. */
   readonly settlements: readonly SettlementStatus[]
@@ -106,10 +109,10 @@ export type LaneStatus = {
 
 const verdictNames = ['PASS', 'FAIL', 'INCONCLUSIVE'] as const
 
-export function feedStatus(plan: SettlementPlan, state: FeedState): FeedStatus {
+export function feedStatus(feed: PlanFeed, state: FeedState): FeedStatus {
   return {
-    stream: plan.stream,
-    workerHost: new URL(plan.worker).host,
+    stream: feed.stream,
+    workerHost: new URL(feed.worker).host,
     sequence: String(state.cursor.sequence),
     digest: state.cursor.digest,
     workerHead: String(state.workerHead),
@@ -246,9 +249,12 @@ export function laneStatus(
   }
 }
 
-export function relayerStatus(feed: FeedStatus, lanes: readonly LaneStatus[]): RelayerStatus {
+export function relayerStatus(
+  feeds: readonly [FeedStatus, ...FeedStatus[]],
+  lanes: readonly LaneStatus[],
+): RelayerStatus {
   const settlements = lanes
     .flatMap((lane) => lane.settlements)
     .sort((left, right) => Number(BigInt(right.sequence) - BigInt(left.sequence)))
-  return { version: 1, feed, lanes, settlements }
+  return { version: 1, feed: feeds[0], feeds, lanes, settlements }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { serve } from '@hono/node-server'
 import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
 import { createApp } from '../../http/app.ts'
-import type { SettlementPlan } from '../../plan/plan.ts'
+import { type SettlementPlan, feedOf, feedsOf } from '../../plan/plan.ts'
 import type { Fetch, Now, TransactionSigner } from '../../ports.ts'
 import { createFeedRuntime } from '../../runtime/feedRuntime.ts'
 import { createFeedStore } from '../../runtime/feedStore.ts'
@@ -41,29 +41,35 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
   const now = options.now ?? Date.now
   const fetch = options.fetch ?? platformFetch
   mkdirSync(dataFolder, { recursive: true })
-  const source = createHttpWorkerSource(plan.worker, fetch)
+  const sourceOf = (stream: string) => createHttpWorkerSource(feedOf(plan, stream).worker, fetch)
   const lanes = plan.chains.map((chain) => {
     const sql = createNodeSql(join(dataFolder, `lane-${chain.chainId}.sqlite`))
     const alarm = createNodeAlarm(now)
     const signer = options.signerOf(chain.chainId)
-    const world = createLaneWorld({ plan, chain, sql, alarm, now, fetch, signer, source })
+    const world = createLaneWorld({ plan, chain, sql, alarm, now, fetch, signer, sourceOf })
     return { chain, sql, alarm, store: world.store, runtime: createLaneRuntime(world) }
   })
-  const feedSql = createNodeSql(join(dataFolder, 'feed.sqlite'))
-  const feedAlarm = createNodeAlarm(now)
-  const feed = createFeedRuntime({
-    store: createFeedStore(feedSql),
-    alarm: feedAlarm,
-    now,
-    plan,
-    source,
-    async enqueue(chainId, jobs) {
-      await lanes.find(({ chain }) => chain.chainId === chainId)?.runtime.enqueue(jobs)
-    },
+  const feeds = feedsOf(plan).map((feed, index) => {
+    // The first keeps the name that it had when there was only one.
+    const name = index === 0 ? 'feed' : `feed-${feed.stream.slice(2, 18)}`
+    const sql = createNodeSql(join(dataFolder, `${name}.sqlite`))
+    const alarm = createNodeAlarm(now)
+    const runtime = createFeedRuntime({
+      store: createFeedStore(sql),
+      alarm,
+      now,
+      plan,
+      feed,
+      source: sourceOf(feed.stream),
+      async enqueue(chainId, jobs) {
+        await lanes.find(({ chain }) => chain.chainId === chainId)?.runtime.enqueue(jobs)
+      },
+    })
+    return { feed, sql, alarm, runtime }
   })
 
   async function wake(): Promise<void> {
-    await Promise.all([feed.wake(), ...lanes.map(({ runtime }) => runtime.wake())])
+    await Promise.all([...feeds, ...lanes].map(({ runtime }) => runtime.wake()))
   }
 
   const app = createApp({
@@ -74,7 +80,8 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
       const lane = lanes.find(({ chain }) => chain.chainId === chainId)
       return (await lane?.runtime.operate(request)) ?? { isDone: false, reason: 'No such lane.' }
     },
-    feedStatus: () => Promise.resolve(feedStatus(plan, feed.state())),
+    feedStatuses: () =>
+      Promise.resolve(feeds.map(({ feed, runtime }) => feedStatus(feed, runtime.state()))),
     laneStatuses: () =>
       Promise.resolve(
         lanes.map(({ chain, runtime, store }) =>
@@ -99,16 +106,14 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
       },
     )
   })
-  feedAlarm.start(() => feed.turn())
-  for (const { alarm, runtime } of lanes) alarm.start(() => runtime.turn())
+  for (const { alarm, runtime } of [...feeds, ...lanes]) alarm.start(() => runtime.turn())
   await wake()
   return {
     url: `http://127.0.0.1:${server.port}`,
     async stop() {
-      await Promise.all([feedAlarm.stop(), ...lanes.map(({ alarm }) => alarm.stop())])
+      await Promise.all([...feeds, ...lanes].map(({ alarm }) => alarm.stop()))
       await server.close()
-      for (const { sql } of lanes) sql.close()
-      feedSql.close()
+      for (const { sql } of [...feeds, ...lanes]) sql.close()
     },
   }
 }

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { writeExactJson } from '../../exactJson.ts'
 import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
+import { type PlanFeed, feedOf } from '../../plan/plan.ts'
 import { type FeedRuntime, createFeedRuntime } from '../../runtime/feedRuntime.ts'
 import { createFeedStore } from '../../runtime/feedStore.ts'
 import { type FeedStatus, feedStatus } from '../../runtime/status.ts'
@@ -8,17 +9,21 @@ import { type Environment, createObjectSql, planOf, platformFetch } from './envi
 
 /** The durable cursor over one stream of batches. */
 export class Feed extends DurableObject<Environment> {
+  readonly #feed: PlanFeed
   readonly #runtime: FeedRuntime
 
   constructor(state: DurableObjectState, environment: Environment) {
     super(state, environment)
     const plan = planOf(environment)
+    // The object is named after its stream.
+    this.#feed = feedOf(plan, state.id.name)
     this.#runtime = createFeedRuntime({
       store: createFeedStore(createObjectSql(state.storage)),
       alarm: { set: (atMs) => state.storage.setAlarm(atMs) },
       now: Date.now,
       plan,
-      source: createHttpWorkerSource(plan.worker, platformFetch),
+      feed: this.#feed,
+      source: createHttpWorkerSource(this.#feed.worker, platformFetch),
       enqueue: async (chainId, jobs) => {
         await environment.LANE.getByName(String(chainId)).enqueue(chainId, writeExactJson(jobs))
       },
@@ -35,6 +40,6 @@ export class Feed extends DurableObject<Environment> {
   }
 
   status(): FeedStatus {
-    return feedStatus(planOf(this.env), this.#runtime.state())
+    return feedStatus(this.#feed, this.#runtime.state())
   }
 }

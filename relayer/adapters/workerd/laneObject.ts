@@ -4,7 +4,7 @@ import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
 import type { OperationResult } from '../../http/app.ts'
 import type { OperatorRequest } from '../../lane/events.ts'
 import type { Job } from '../../lane/job.ts'
-import type { PlanChain } from '../../plan/plan.ts'
+import { type PlanChain, feedOf } from '../../plan/plan.ts'
 import { type LaneRuntime, createLaneRuntime } from '../../runtime/laneRuntime.ts'
 import { chainOf, createLaneWorld } from '../../runtime/laneWorld.ts'
 import { type LaneStore } from '../../runtime/laneStore.ts'
@@ -43,7 +43,7 @@ export class Lane extends DurableObject<Environment> {
       now: Date.now,
       fetch: platformFetch,
       signer: signerOf(this.env, chainId),
-      source: createHttpWorkerSource(plan.worker, platformFetch),
+      sourceOf: (stream) => createHttpWorkerSource(feedOf(plan, stream).worker, platformFetch),
     })
     const started = { runtime: createLaneRuntime(world), store: world.store, chain }
     this.#started = started

@@ -1,19 +1,19 @@
 import { createApp } from '../../http/app.ts'
-import type { SettlementPlan } from '../../plan/plan.ts'
-import type { LaneStatus } from '../../runtime/status.ts'
+import { type SettlementPlan, feedsOf } from '../../plan/plan.ts'
+import type { FeedStatus, LaneStatus } from '../../runtime/status.ts'
 import { type Environment, planOf } from './environment.ts'
 
 export { Feed } from './feedObject.ts'
 export { Lane } from './laneObject.ts'
 
-function feedOf(environment: Environment, plan: SettlementPlan) {
-  return environment.FEED.getByName(plan.stream)
+function feedObjects(environment: Environment, plan: SettlementPlan) {
+  return feedsOf(plan).map(({ stream }) => environment.FEED.getByName(stream))
 }
 
 async function wakeAll(environment: Environment): Promise<void> {
   const plan = planOf(environment)
   await Promise.all([
-    feedOf(environment, plan).wake(),
+    ...feedObjects(environment, plan).map((feed) => feed.wake()),
     ...plan.chains.map(({ chainId }) => environment.LANE.getByName(String(chainId)).wake()),
   ])
 }
@@ -25,7 +25,10 @@ export default {
       now: Date.now,
       operatorToken: environment.OPERATOR_TOKEN,
       chainIds: plan.chains.map(({ chainId }) => chainId),
-      feedStatus: async () => feedOf(environment, plan).status(),
+      feedStatuses: () =>
+        Promise.all(
+          feedObjects(environment, plan).map(async (feed): Promise<FeedStatus> => feed.status()),
+        ),
       laneStatuses: () =>
         Promise.all(
           plan.chains.map(async ({ chainId }): Promise<LaneStatus> =>

@@ -113,7 +113,7 @@ export function simulate(
       policy: { ...simulatedPolicy, ...policy },
       enclaveRegistry: simulatedContract,
       proofRegistry: simulatedContract,
-      stream: testStream,
+      streams: [testStream],
       prepareRegistration: (registered) =>
         Promise.resolve(
           registerCall(

@@ -44,7 +44,7 @@ export type TestStream = {
   secretOf(signer: Hex): Uint8Array | undefined
 }
 
-export function createTestStream(): TestStream {
+export function createTestStream(name: Hex = testStream): TestStream {
   const signerOf = (key: Uint8Array): Hex => addressOf(secp256k1.getPublicKey(key))
   let secret = secp256k1.utils.randomPrivateKey()
   const secrets = new Map<Hex, Uint8Array>([[signerOf(secret), secret]])
@@ -57,7 +57,7 @@ export function createTestStream(): TestStream {
       const leaves = reports.map((report) => fromHex(reportLeaf(report), 'leaf', 32))
       const tree = buildTree(concatBytes(...leaves), keccakPairs)
       const batch: Batch = {
-        stream: testStream,
+        stream: name,
         sequence: BigInt(batches.length + 1),
         previous: batches.at(-1)?.digest ?? zeroHash,
         reportRoot: toHex(tree.root),

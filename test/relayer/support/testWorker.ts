@@ -33,8 +33,11 @@ export function platformFacts(): {
 }
 
 /** The HTTP side of an enclave worker with real signatures and quotes of a minted platform. */
-export async function startTestWorker(targets: () => readonly Target[]): Promise<TestWorker> {
-  const stream = createTestStream()
+export async function startTestWorker(
+  targets: () => readonly Target[],
+  name: Hex = testStream,
+): Promise<TestWorker> {
+  const stream = createTestStream(name)
 
   async function attestation(chainId: number, signer: Hex): Promise<unknown> {
     const target = targets().find((entry) => entry.chainId === chainId)
@@ -55,7 +58,7 @@ export async function startTestWorker(targets: () => readonly Target[]): Promise
       version: 1,
       signer,
       ed25519PublicKey: `0x${'33'.repeat(32)}`,
-      stream: testStream,
+      stream: name,
       release: zeroHash,
       anchorChainId: BigInt(chainId),
       registry: target.registry,
@@ -78,7 +81,7 @@ export async function startTestWorker(targets: () => readonly Target[]): Promise
       const after = BigInt(url.searchParams.get('after') ?? '0')
       const limit = Number(url.searchParams.get('limit') ?? '20')
       return {
-        stream: testStream,
+        stream: name,
         batches: stream.batches().slice(Number(after), Number(after) + limit),
         head: BigInt(stream.batches().length),
       }
