@@ -1,8 +1,10 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { auditFiles } from './audit/auditFiles.ts'
 import { auditMarkdown, composeAudit } from './audit/auditReport.ts'
+import { fetchBundles } from './audit/fetchBundles.ts'
 import { UnreadableFileError, readTrust } from './trust.ts'
 
 /** Exit codes of `plumbline audit`, apart from 0 for a set of bundles that all hold. */
@@ -13,29 +15,31 @@ type AuditOptions = {
   readonly quotePolicy?: string
   readonly markdown?: string
   readonly json?: string
+  readonly keep?: string
 }
 
 export function registerAudit(program: Command): void {
   program
     .command('audit')
     .description('examine every proof bundle of a folder and write a report of it')
-    .argument('<folder>', 'proof bundles, JSON files, in this folder and below')
+    .argument('<folder|url>', 'folder with proof bundles (.json, .json.gz), or a worker’s address')
     .option('--root <pem>', 'root certificate to trust instead of Intel’s (a local platform’s)')
     .option('--quote-policy <file>', 'which platforms, images and TCB statuses to accept')
     .option('--markdown <file>', 'where the report for people goes; default standard output')
     .option('--json <file>', 'also write the report as JSON, every line of every bundle')
+    .option('--keep <folder>', 'with an address: where the fetched bundles stay')
     .addHelpText(
       'after',
-      '\nExit codes: 0 everything holds, 1 something does not, 3 error. Nothing is asked of a network.',
+      '\nExit codes: 0 everything holds, 1 something does not, 3 error.\nA folder is examined without a network; of an address only the bundles are asked.',
     )
     .action(audit)
 }
 
-/** Every JSON file of a folder, in the order of their names. */
+/** Every bundle file of a folder, in the order of their names. */
 function bundleFiles(folder: string): string[] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.json'))
+      .filter((entry) => entry.isFile() && /\.json(\.gz)?$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort()
   } catch (cause) {
@@ -48,27 +52,41 @@ function bundleFiles(folder: string): string[] {
 }
 
 /** A bar with the time left where somebody watches, a line for each tenth where nobody does. */
-function createProgress(total: number): (done: number) => void {
+function createProgress(what: string): (done: number, total: number) => void {
   const begun = performance.now()
   let lastTenth = 0
-  return (done) => {
+  return (done, total) => {
     const share = done / total
     const left = Math.ceil(((performance.now() - begun) / 1000) * (1 / share - 1))
     if (process.stderr.isTTY) {
       const filled = Math.round(share * 30)
       const bar = `${'█'.repeat(filled)}${'░'.repeat(30 - filled)}`
       const rest = done === total ? '\n' : ''
-      process.stderr.write(`\r${bar} ${done} of ${total}, ${left} s left \u001B[K${rest}`)
+      process.stderr.write(`\r${bar} ${done} of ${total} ${what}, ${left} s left \u001B[K${rest}`)
       return
     }
     const tenth = Math.floor(share * 10)
     if (tenth === lastTenth || total < 100) return
     lastTenth = tenth
-    process.stderr.write(`${done} of ${total}, ${left} s left\n`)
+    process.stderr.write(`${done} of ${total} ${what}, ${left} s left\n`)
   }
 }
 
-async function audit(folder: string, options: AuditOptions): Promise<void> {
+async function audit(place: string, options: AuditOptions): Promise<void> {
+  if (!/^https?:\/\//.test(place)) {
+    await auditFolder(place, options)
+    return
+  }
+  const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'plumbline-audit-'))
+  try {
+    await fetchBundles(place, folder, createProgress('fetched'))
+    await auditFolder(folder, options)
+  } finally {
+    if (options.keep === undefined) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function auditFolder(folder: string, options: AuditOptions): Promise<void> {
   const { quotePolicy } = readTrust(options)
   const files = bundleFiles(folder)
   if (files.length === 0) {
@@ -82,7 +100,7 @@ async function audit(folder: string, options: AuditOptions): Promise<void> {
     ...(options.root === undefined ? {} : { root: options.root }),
     ...(options.quotePolicy === undefined ? {} : { quotePolicy: options.quotePolicy }),
   }
-  const entries = await auditFiles(files, trust, createProgress(files.length))
+  const entries = await auditFiles(files, trust, createProgress('examined'))
   const report = composeAudit(entries, {
     auditedAt: new Date().toISOString(),
     seconds: (performance.now() - begun) / 1000,

@@ -11,7 +11,7 @@ import { cadTrustUnit, unitFactsSchema } from './export/cadTrustUnits.ts'
 import { deviceFactsSchema, granularCertificates } from './export/granularCertificates.ts'
 import { monitoringReport, readingsCsv } from './export/monitoringReport.ts'
 import { signedCredential } from './export/verifiableCredential.ts'
-import { readJson, readTrust } from './trust.ts'
+import { readBundleFile, readJson, readTrust } from './trust.ts'
 
 /** Exit codes of `plumbline export`, apart from 0. */
 export const exportExitCodes = { refused: 1, error: 3 } as const
@@ -56,7 +56,7 @@ export function registerExport(program: Command): void {
   program
     .command('export')
     .description('examine a proof bundle and write what it proves in a format of others')
-    .argument('<bundle>', 'proof bundle, a JSON file')
+    .argument('<bundle>', 'proof bundle, .json or .json.gz')
     .addOption(
       new Option('--format <name>', 'what to write')
         .choices(Object.keys(formats))
@@ -70,7 +70,7 @@ export function registerExport(program: Command): void {
     .addHelpText('after', '\nExit codes: 0 written, 1 the bundle does not hold, 3 error.')
     .action((file: string, options: ExportOptions) => {
       try {
-        const examined = examineForExport(readJson(file, 'bundle'), readTrust(options))
+        const examined = examineForExport(readBundleFile(file).value, readTrust(options))
         const text = formats[options.format](examined, options)
         if (options.out === undefined) process.stdout.write(text)
         else writeFileSync(options.out, text)

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
 import { BaseError } from '#schemas/errors.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
@@ -31,6 +32,35 @@ export function readJson(file: string, field: string): unknown {
     return JSON.parse(text)
   } catch (cause) {
     throw new UnreadableFileError(`${file} is not JSON.`, { cause, field })
+  }
+}
+
+/** More than any bundle takes: 16 MiB of packs as hex, and the rest. A bomb is larger. */
+const maxBundleBytes = 64 * 1024 * 1024
+
+/**
+ * A bundle's JSON from its file, compressed (`.gz`) or not. Says nothing about whether it holds.
+ *
+ * @throws {@link UnreadableFileError}
+ */
+export function readBundleFile(file: string): { readonly value: unknown; readonly bytes: number } {
+  let content: Buffer
+  try {
+    content = readFileSync(file)
+  } catch (cause) {
+    throw new UnreadableFileError(`${file} cannot be read.`, {
+      cause,
+      field: 'bundle',
+      remedy: 'Check the path and the permissions.',
+    })
+  }
+  try {
+    const text = file.endsWith('.gz')
+      ? gunzipSync(content, { maxOutputLength: maxBundleBytes })
+      : content
+    return { value: JSON.parse(text.toString()), bytes: content.length }
+  } catch (cause) {
+    throw new UnreadableFileError(`${file} is not JSON.`, { cause, field: 'bundle' })
   }
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText, verdicts } from '#schemas/report.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
-import { readJson, readTrust } from './trust.ts'
+import { readBundleFile, readTrust } from './trust.ts'
 
 /** Exit codes of `plumbline verify`, apart from 0 for an accepted bundle. */
 export const verifyExitCodes = { refused: 1, error: 3 } as const
@@ -11,13 +11,13 @@ export function registerVerify(program: Command): void {
   program
     .command('verify')
     .description('examine a proof bundle offline, from the root certificate to the readings')
-    .argument('<bundle>', 'proof bundle, a JSON file')
+    .argument('<bundle>', 'proof bundle, .json or .json.gz')
     .option('--root <pem>', 'root certificate to trust instead of Intel’s (a local platform’s)')
     .option('--quote-policy <file>', 'which platforms, images and TCB statuses to accept')
     .option('--json', 'print the checks as JSON')
     .addHelpText('after', '\nExit codes: 0 accepted, 1 refused, 3 error.')
     .action((file: string, options: { root?: string; quotePolicy?: string; json?: boolean }) => {
-      const value = readJson(file, 'bundle')
+      const { value } = readBundleFile(file)
       const verdict = verifyBundle(value, readTrust(options))
       process.stdout.write(
         options.json === true

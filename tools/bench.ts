@@ -11,7 +11,7 @@ import { root } from './paths.ts'
 const args = process.argv.slice(2)
 const isShort = args.includes('--short')
 const filters = args.filter((argument) => !argument.startsWith('--'))
-const rooms = ['attestation-schemas', 'evaluation', 'verifier', 'enclave-worker', 'relayer']
+const rooms = ['attestation-schemas', 'evaluation', 'verifier', 'enclave-worker', 'relayer', 'cli']
 
 const files = rooms
   .flatMap((room) => readdirSync(join(root, room), { recursive: true, withFileTypes: true }))

@@ -15,7 +15,7 @@ const filesPerLot = 8
 export async function auditFiles(
   files: readonly string[],
   trust: TrustFiles,
-  onProgress: (done: number) => void,
+  onProgress: (done: number, total: number) => void,
 ): Promise<AuditedBundle[]> {
   const results = new Map<string, AuditedBundle>()
   const waiting = [...files]
@@ -31,7 +31,7 @@ export async function auditFiles(
           const lot = waiting.splice(0, filesPerLot)
           if (lot.length === 0) return
           for (const result of await examine(thread, lot)) results.set(result.file, result)
-          onProgress(results.size)
+          onProgress(results.size, files.length)
         }
       } finally {
         await thread.terminate()

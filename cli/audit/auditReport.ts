@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { checkTitles } from '#verifier/bundle/checklist.ts'
 import { printable } from '../printable.ts'
-import type { AuditedBundle } from './auditBundle.ts'
+import type { AuditedBundle, AuditedReport } from './auditBundle.ts'
 import { type AuditFinding, findIn } from './findings.ts'
 
 /** What an audit comes to, as the JSON that is filed. */
@@ -27,6 +27,10 @@ export type AuditReport = {
     readonly lowestPpm: number
     readonly meanPpm: number
   }
+  /** By policy: how much was observed, and what was made of the rest. */
+  readonly policies: readonly PolicySummary[]
+  /** Size of the bundles as they lie there. */
+  readonly bytes: number
   /** Lines that were examined for every bundle, for some and for none. */
   readonly checks: Readonly<
     Record<
@@ -38,12 +42,68 @@ export type AuditReport = {
   readonly entries: readonly AuditedBundle[]
 }
 
+export type PolicySummary = {
+  readonly policy: string
+  readonly policyId: string
+  readonly reports: number
+  readonly verdicts: Readonly<Record<string, number>>
+  readonly coverageLowestPpm: number
+  readonly coverageMeanPpm: number
+  /** Reports whose period was not observed in full. */
+  readonly incomplete: number
+  readonly unobservedMs: number
+  readonly gapRule: string
+  readonly isCalibrationDemanded: boolean
+  readonly uncalibratedMs: number
+}
+
 const never = [
   'Baselines, additionality and emission factors: the policy declares them, people judge them.',
   'Whether a sensor stood where it should and measured what it should.',
   'Revocations after the recorded instant: attestation is judged as of then.',
-  'What contracts did with the reports.',
+  'The accuracy of the sensors: a report counts what they said, to the millionth of a unit.',
+  'What contracts did with the reports; `plumbline verify --rpc` asks the chains.',
 ] as const
+
+function summarise(reports: readonly AuditedReport[]): PolicySummary[] {
+  const byPolicy = new Map<string, AuditedReport[]>()
+  for (const report of reports) {
+    const beside = byPolicy.get(report.policyId)
+    if (beside === undefined) byPolicy.set(report.policyId, [report])
+    else beside.push(report)
+  }
+  return [...byPolicy.values()].map((group) => {
+    const [first] = group
+    const verdicts: Record<string, number> = { PASS: 0, FAIL: 0, INCONCLUSIVE: 0 }
+    let coverageLowestPpm = million
+    let coverageSumPpm = 0
+    let unobservedMs = 0
+    let uncalibratedMs = 0
+    for (const report of group) {
+      verdicts[report.verdict] = (verdicts[report.verdict] ?? 0) + 1
+      coverageLowestPpm = Math.min(coverageLowestPpm, report.coveragePpm)
+      coverageSumPpm += report.coveragePpm
+      const lengthMs = report.periodEndMs - report.periodStartMs
+      unobservedMs += Math.round((lengthMs * (million - report.coveragePpm)) / million)
+      uncalibratedMs += report.uncalibratedMs ?? 0
+    }
+    return {
+      policy: first?.policy ?? '',
+      policyId: first?.policyId ?? '',
+      reports: group.length,
+      verdicts,
+      coverageLowestPpm,
+      coverageMeanPpm: Math.floor(coverageSumPpm / group.length),
+      incomplete: group.filter(({ coveragePpm }) => coveragePpm < million).length,
+      unobservedMs,
+      gapRule: first?.gapRule ?? '',
+      isCalibrationDemanded: first?.isCalibrationDemanded ?? false,
+      uncalibratedMs,
+    }
+  })
+}
+
+const million = 1_000_000
 
 export function composeAudit(
   entries: readonly AuditedBundle[],
@@ -91,8 +151,10 @@ export function composeAudit(
       lowestPpm: coverages.reduce((least, each) => Math.min(least, each), 1_000_000),
       meanPpm: coverages.length === 0 ? 0 : Math.floor(sum(coverages) / coverages.length),
     },
+    policies: summarise(reports),
+    bytes: sum(entries.map(({ bytes }) => bytes)),
     checks,
-    findings: findIn(entries),
+    findings: findIn(entries, Date.parse(about.auditedAt) / 1000),
     entries,
   }
 }
@@ -102,6 +164,16 @@ const rowsAtMost = 1000
 
 function percent(ppm: number): string {
   return `${(Math.floor(ppm / 100) / 100).toString()} %`
+}
+
+function hours(ms: number): string {
+  return `${(Math.round(ms / 36_000) / 100).toString()} h`
+}
+
+const gapWords: Readonly<Record<string, string>> = {
+  violating: 'a violation',
+  excluded: 'time left out',
+  unknown: 'unknown; coverage has a floor',
 }
 
 function cell(text: string): string {
@@ -129,7 +201,7 @@ export function auditMarkdown(report: AuditReport): string {
     '',
     '| | |',
     '| --- | --- |',
-    `| Examined | ${report.bundles} bundles, ${report.accepted} accepted, ${report.refused} refused |`,
+    `| Examined | ${report.bundles} bundles, ${report.accepted} accepted, ${report.refused} refused; ${Math.round(report.bytes / Math.max(1, report.bundles) / 1000)} kB each on average |`,
     `| Distinct reports | ${report.reports} on ${report.subjects} subjects: ${report.verdicts['PASS']} PASS, ${report.verdicts['FAIL']} FAIL, ${report.verdicts['INCONCLUSIVE']} INCONCLUSIVE |`,
     `| Streams | ${cell(report.streams.join(', ')) || 'none'} |`,
     `| Periods | ${report.periodStart ?? 'none'} to ${report.periodEnd ?? 'none'} |`,
@@ -149,7 +221,28 @@ export function auditMarkdown(report: AuditReport): string {
     }
     lines.push('')
   }
+  lines.push('## Coverage, gaps, calibration', '')
+  if (report.policies.length === 0) lines.push('No report was accepted.', '')
+  else {
+    lines.push(
+      '| Policy | Reports | Mean coverage | Lowest | Not in full | Unobserved | A gap counts as | Calibration |',
+      '| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |',
+      ...report.policies.map((each) => {
+        const calibration = each.isCalibrationDemanded
+          ? `demanded; ${hours(each.uncalibratedMs)} not covered`
+          : 'not demanded'
+        return `| ${cell(each.policy)} | ${each.reports} | ${percent(each.coverageMeanPpm)} | ${percent(each.coverageLowestPpm)} | ${each.incomplete} | ${hours(each.unobservedMs)} | ${cell(gapWords[each.gapRule] ?? each.gapRule)} | ${calibration} |`
+      }),
+      '',
+    )
+  }
   lines.push(
+    '## Uncertainty',
+    '',
+    '- **Of the arithmetic: none.** Values are integers, in millionths; every report with packs was evaluated again and came out the same to the last bit. Rounding is what the policy says, at most one settled unit a report.',
+    `- **Of what was not observed:** ${hours(report.policies.reduce((total, { unobservedMs }) => total + unobservedMs, 0))} of device time, treated as the table says. Where an amount would have depended on it, the report is INCONCLUSIVE.`,
+    '- **Of the sensors: not stated in reports.** It is to be taken from the devices’ certificates and added by whoever signs this opinion.',
+    '',
     '## What was examined',
     '',
     '| Line | Passed | Failed | Not examined |',

@@ -98,8 +98,97 @@ function acrossBundles(bundles: readonly Known[]): Draft[] {
   return drafts
 }
 
-/** Every finding of an audit, heaviest first, numbered. */
-export function findIn(bundles: readonly AuditedBundle[]): AuditFinding[] {
+/** How many batches of a stream lie between others and are not here. */
+function absentBatches(bundles: readonly Known[]): Draft[] {
+  return groupBy(bundles, ({ about }) => about.stream).flatMap((group) => {
+    const present = [...new Set(group.map(({ about }) => BigInt(about.sequence)))].sort((a, b) =>
+      a < b ? -1 : 1,
+    )
+    const absent = present.flatMap((sequence, index) => {
+      const next = present[index + 1]
+      if (next === undefined || next === sequence + 1n) return []
+      const [first, last] = [sequence + 1n, next - 1n]
+      return [first === last ? `${first}` : `${first} to ${last}`]
+    })
+    if (absent.length === 0) return []
+    return [
+      {
+        severity: 'observation' as const,
+        title: 'Batches between others are not here',
+        detail: `${group[0]?.about.stream}: ${absent.join(', ')}. They were signed; what they hold was not examined.`,
+        files: [],
+      },
+    ]
+  })
+}
+
+const dayMs = 86_400_000
+
+function hours(ms: number): string {
+  return `${(Math.round(ms / 36_000) / 100).toString()} h`
+}
+
+/** What calibration certificates do not cover: where the policy demands them, and where it does not. */
+function calibration(bundles: readonly Known[]): Draft[] {
+  return groupBy(bundles, ({ about }) => about.policy).flatMap((group): Draft[] => {
+    const policy = group[0]?.about.policy ?? ''
+    if (group[0]?.about.isCalibrationDemanded !== true) {
+      return [
+        {
+          severity: 'observation',
+          title: 'Calibration is not demanded by the policy',
+          detail: `“${policy}”: certificates have to be shown separately.`,
+          files: group.map(({ file }) => file),
+        },
+      ]
+    }
+    const lacking = group.filter(({ about }) => (about.uncalibratedMs ?? 0) > 0)
+    const unsaid = group.filter(({ about }) => about.uncalibratedMs === undefined)
+    const total = lacking.reduce((sum, { about }) => sum + (about.uncalibratedMs ?? 0), 0)
+    const drafts: Draft[] = []
+    if (lacking.length > 0) {
+      drafts.push({
+        severity: 'nonconformity',
+        title: 'Calibration does not cover the whole period',
+        detail: `“${policy}”: ${lacking.length} reports, ${hours(total)} of device time. Readings of that time counted as gaps.`,
+        files: lacking.map(({ file }) => file),
+      })
+    }
+    if (unsaid.length > 0) {
+      drafts.push({
+        severity: 'observation',
+        title: 'Calibration could not be examined',
+        detail: `“${policy}”: ${unsaid.length} bundles are without the devices’ part.`,
+        files: unsaid.map(({ file }) => file),
+      })
+    }
+    return drafts
+  })
+}
+
+/** Attestation is judged as of a recorded instant; a reader of today has to know what that leaves out. */
+function lapsed(bundles: readonly Known[], nowSeconds: number): Draft[] {
+  const old = bundles.filter(
+    ({ about }) => (about.collateralUntilSeconds ?? Infinity) <= nowSeconds,
+  )
+  if (old.length === 0) return []
+  const recorded = Math.min(...old.map(({ about }) => about.recordedAtSeconds))
+  return [
+    {
+      severity: 'observation',
+      title: 'The collateral has lapsed since',
+      detail: `${old.length} bundles are judged as of the instant that they record, the earliest ${new Date(recorded * 1000).toISOString()}, ${Math.floor((nowSeconds * 1000 - recorded * 1000) / dayMs)} days ago. A platform revoked after that is not seen.`,
+      files: old.map(({ file }) => file),
+    },
+  ]
+}
+
+/**
+ * Every finding of an audit, heaviest first, numbered.
+ *
+ * @param nowSeconds - The auditor's own clock: tells what has lapsed since, and changes no verdict.
+ */
+export function findIn(bundles: readonly AuditedBundle[], nowSeconds = 0): AuditFinding[] {
   const drafts: Draft[] = []
   for (const { file, checks, isAccepted } of bundles) {
     if (isAccepted) continue
@@ -118,23 +207,31 @@ export function findIn(bundles: readonly AuditedBundle[]): AuditFinding[] {
   const known = bundles.filter((bundle): bundle is Known => bundle.about !== undefined)
   const holding = known.filter(({ isAccepted }) => isAccepted)
   drafts.push(...acrossBundles(holding))
-  for (const { file, about } of holding) {
-    if (about.verdict === 'INCONCLUSIVE') {
-      drafts.push({
-        severity: 'nonconformity',
-        title: 'A period could not be judged',
-        detail: `${about.subject}, “${about.policy}”: findings ${about.findings.join(', ') || 'none'}.`,
-        files: [file],
-      })
-    } else if (about.findings.length > 0) {
-      drafts.push({
-        severity: 'observation',
-        title: 'The evaluation noted something',
-        detail: `${about.subject}, “${about.policy}”: ${about.findings.map((name) => name.replaceAll('_', ' ')).join(', ')}.`,
-        files: [file],
-      })
-    }
+  for (const group of groupBy(
+    holding.filter(({ about }) => about.verdict === 'INCONCLUSIVE'),
+    ({ about }) => `${about.policy}/${about.findings.join()}`,
+  )) {
+    const about = group[0]?.about
+    drafts.push({
+      severity: 'nonconformity',
+      title: 'A period could not be judged',
+      detail: `“${about?.policy}”, ${subjectsOf(group)}: ${about?.findings.map(spaced).join(', ') || 'no finding'}.`,
+      files: group.map(({ file }) => file),
+    })
   }
+  const noted = holding
+    .filter(({ about }) => about.verdict !== 'INCONCLUSIVE')
+    .flatMap((bundle) => bundle.about.findings.map((name) => ({ name, bundle })))
+  for (const group of groupBy(noted, ({ name, bundle }) => `${bundle.about.policy}/${name}`)) {
+    const those = group.map(({ bundle }) => bundle)
+    drafts.push({
+      severity: 'observation',
+      title: 'The evaluation noted something',
+      detail: `${spaced(group[0]?.name ?? '')}: “${those[0]?.about.policy}”, ${subjectsOf(those)}; coverage at least ${percent(Math.min(...those.map(({ about }) => about.coveragePpm)))}.`,
+      files: those.map(({ file }) => file),
+    })
+  }
+  drafts.push(...calibration(holding), ...absentBatches(holding), ...lapsed(holding, nowSeconds))
   for (const group of groupBy(
     holding.flatMap((bundle) =>
       bundle.checks
@@ -154,4 +251,17 @@ export function findIn(bundles: readonly AuditedBundle[]): AuditFinding[] {
   return drafts
     .sort((left, right) => weights[left.severity] - weights[right.severity])
     .map((draft, index) => ({ number: `F-${String(index + 1).padStart(3, '0')}`, ...draft }))
+}
+
+function spaced(name: string): string {
+  return name.replaceAll('_', ' ')
+}
+
+function percent(ppm: number): string {
+  return `${(Math.floor(ppm / 100) / 100).toString()} %`
+}
+
+function subjectsOf(bundles: readonly Known[]): string {
+  const names = [...new Set(bundles.map(({ about }) => about.subject))]
+  return names.length > 3 ? `${names.length} subjects` : names.join(', ')
 }

@@ -116,10 +116,11 @@ export type FleetMonth = {
  * Proof bundles of a whole fleet's month: rooftops that report every quarter of an hour and sign every
  * fifteen hours, with keys, signatures, trees and an attestation that are all real under a local root.
  * For measuring how long it takes to examine them; the keys are thrown away.
+ *
+ * @param streamName - Fleets of different names have nothing in common but the platform.
  */
-export function createFleetMonth(devices: number): FleetMonth {
+export function createFleetMonth(devices: number, streamName = 'rooftops'): FleetMonth {
   const platform = createPlatform({ now: recordedAtSeconds, seed: 'a fleet’s month' })
-  const streamName = 'rooftops'
   const stream = streamId(streamName)
   const enclaveKey = sha256(utf8('the enclave of a fleet’s month'))
   const signer = addressOf(secp256k1.getPublicKey(enclaveKey))

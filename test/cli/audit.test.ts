@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AuditedBundle } from '#cli/audit/auditBundle.ts'
 import type { AuditReport } from '#cli/audit/auditReport.ts'
@@ -63,8 +64,29 @@ describe('plumbline audit', () => {
       accepted: 1,
       reports: 1,
       verdicts: { PASS: 1, FAIL: 0, INCONCLUSIVE: 0 },
-      findings: [],
+      findings: [
+        {
+          number: 'F-001',
+          severity: 'observation',
+          title: 'Calibration is not demanded by the policy',
+        },
+        { number: 'F-002', severity: 'observation', title: 'The collateral has lapsed since' },
+      ],
+      policies: [{ reports: 1, coverageLowestPpm: 1_000_000, incomplete: 0, gapRule: 'violating' }],
     })
+    expect(run.stdout).toContain(
+      '| Cool for an hour | 1 | 100 % | 100 % | 0 | 0 h | a violation | not demanded |',
+    )
+  })
+
+  it('reads compressed bundles, and no bomb', () => {
+    writeFileSync(join(folder, 'bundles', 'one.json.gz'), gzipSync(text))
+    expect(audit().report()).toMatchObject({ bundles: 1, accepted: 1 })
+    writeFileSync(
+      join(folder, 'bundles', 'two.json.gz'),
+      gzipSync(Buffer.alloc(80 * 1024 * 1024, 32)),
+    )
+    expect(audit().report()).toMatchObject({ bundles: 2, accepted: 1 })
   })
 
   it('finds the one that was tampered with, wherever it lies, and says at which line', () => {
@@ -90,7 +112,7 @@ describe('plumbline audit', () => {
     put('bare.json', writeBundle(bare))
     const run = audit('--markdown', join(folder, 'audit.md'))
     expect(run.status).toBe(0)
-    expect(run.stdout).toContain('1 of 1 bundles accepted, 3 findings')
+    expect(run.stdout).toContain('1 of 1 bundles accepted, 5 findings')
     expect(readFileSync(join(folder, 'audit.md'), 'utf8')).toContain('A line was not examined')
   })
 
@@ -132,7 +154,11 @@ describe('what only a set of bundles shows', () => {
         previous: zeroHash,
         signer: '0x00',
         recordedAtSeconds: 1,
+        collateralUntilSeconds: 2,
         findings: [],
+        gapRule: 'violating',
+        isCalibrationDemanded: true,
+        uncalibratedMs: 0,
         ...changes,
       },
     }
@@ -173,5 +199,46 @@ describe('what only a set of bundles shows', () => {
     expect(titles(bundle('1', {}), bundle('2', { leaf: hash('1') }))).toStrictEqual([
       'One report lies here more than once',
     ])
+  })
+
+  it('batches that lie between others and are not here', () => {
+    const fourth = { sequence: '4', batchDigest: hash('b'), previous: hash('d') }
+    const [finding] = findIn([bundle('1', {}), bundle('2', fourth)])
+    expect(finding?.title).toBe('Batches between others are not here')
+    expect(finding?.detail).toContain('stream: 2 to 3.')
+  })
+
+  it('time that no calibration covers, and a policy that demands none', () => {
+    const [gap] = findIn([bundle('1', { uncalibratedMs: 5_400_000 })])
+    expect(gap).toMatchObject({
+      severity: 'nonconformity',
+      title: 'Calibration does not cover the whole period',
+    })
+    expect(gap?.detail).toContain('1 reports, 1.5 h of device time')
+    expect(titles(bundle('1', { uncalibratedMs: undefined }))).toStrictEqual([
+      'Calibration could not be examined',
+    ])
+    expect(
+      titles(bundle('1', { isCalibrationDemanded: false, uncalibratedMs: undefined })),
+    ).toStrictEqual(['Calibration is not demanded by the policy'])
+  })
+
+  it('one note for a thousand reports that have the same', () => {
+    const many = Array.from({ length: 1000 }, (_, index) =>
+      bundle(String(index), { findings: ['gap'], subject: `plant ${index}`, coveragePpm: 990_000 }),
+    )
+    const findings = findIn(many)
+    expect(findings).toHaveLength(1)
+    expect(findings[0]?.detail).toBe('gap: “policy”, 1000 subjects; coverage at least 99 %.')
+    expect(findings[0]?.files).toHaveLength(1000)
+  })
+
+  it('what is judged as of an instant whose collateral has lapsed since', () => {
+    const [finding, ...rest] = findIn([bundle('1', {})], 10 * 86_400 + 1)
+    expect(rest).toStrictEqual([])
+    expect(finding?.detail).toBe(
+      '1 bundles are judged as of the instant that they record, the earliest 1970-01-01T00:00:01.000Z, 10 days ago. A platform revoked after that is not seen.',
+    )
+    expect(findIn([bundle('1', {})], 1)).toStrictEqual([])
   })
 })
