@@ -11,6 +11,7 @@ import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
 import { NotForProductionError } from '#verifier/appraisal/notForProductionError.ts'
 import { assertProductionKmsRoot } from '#verifier/appraisal/productionPolicy.ts'
 import { parseCertificate } from '#verifier/x509/certificate.ts'
+import { doorsSchema } from './doors/doorsConfig.ts'
 import type { MakerStatement } from './enrolment/makerStatement.ts'
 import { type Assignment, assignmentKey } from './windows/assignment.ts'
 import { assertPeriods } from './windows/periods.ts'
@@ -191,6 +192,7 @@ export const configSchema = z.strictObject({
   /** Address whose capability tokens open the administration calls; absent: they stay shut. */
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),
+  doors: doorsSchema.prefault({}),
   devices: z.array(deviceSchema).max(1_000_000),
   /** When which sensor's calibration is valid: policies that demand calibration take no other reading. */
   calibrations: z.array(calibrationSchema).max(1_000_000).default([]),

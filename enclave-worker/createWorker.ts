@@ -26,6 +26,7 @@ import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { assertProductionQuote } from '#verifier/quote/productionQuote.ts'
+import { type Doors, openDoors } from './doors/openDoors.ts'
 import { createEnrolments } from './enrolment/enrol.ts'
 import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
@@ -424,9 +425,11 @@ async function runWorker(
     await pool.close()
   }
   let server: HttpServer
+  let doors: Doors
   try {
     await attestations.attestDue()
     server = await serveHttp(app, config.listen, config.limits)
+    doors = openDoors({ config, ingest, log })
   } catch (error) {
     await release()
     throw error
@@ -444,6 +447,7 @@ async function runWorker(
       if (stopped) return
       stopped = true
       bell.close()
+      await doors.close()
       await server.close()
       await release()
       await ledger.close()

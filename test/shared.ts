@@ -54,3 +54,27 @@ export function describeChromium(name: string, suite: (executablePath: string) =
     suite(found)
   })
 }
+
+/** Where a system keeps a program: its own folders of programs, then the search path. */
+export function programPath(program: string): string | undefined {
+  const folders = ['/usr/sbin', '/usr/bin', ...(process.env['PATH'] ?? '').split(':')]
+  return folders.map((folder) => join(folder, program)).find((path) => existsSync(path))
+}
+
+/** A suite against a real program. Without it, it shrinks to an entry that says what was not looked at. */
+export function describeProgram(
+  name: string,
+  program: string,
+  suite: (executablePath: string) => void,
+): void {
+  const found = programPath(program)
+  if (found === undefined) {
+    describe(name, () => {
+      it.todo(`NOT CHECKED: needs ${program} (apt-get install ${program}), which is not here`)
+    })
+    return
+  }
+  describe(name, () => {
+    suite(found)
+  })
+}

@@ -19,7 +19,7 @@ import { sha256 } from '@noble/hashes/sha2'
 export const anchorChainId = 31_337
 export const registryAddress: Hex = `0x${'ab'.repeat(20)}`
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   const listening = Promise.withResolvers<void>()
   server.listen(0, '127.0.0.1', () => {
