@@ -213,7 +213,7 @@ describe('the main job', () => {
     expect(wh).toBeLessThanOrEqual(313_366_027)
     expect(wh).toBeGreaterThan(313_366_027 - certificates.length)
     const audited = plumbline(['audit', dirname(bundle), ...trust])
-    expect(audited.stdout).toContain('| Examined | 4 bundles, 4 accepted, 0 refused |')
+    expect(audited.stdout).toContain('| Examined | 4 bundles, 4 accepted, 0 refused; ')
     expect(audited.status).toBe(0)
     const text = readFileSync(bundle, 'utf8')
     // One digit of one measure: what a forger would want, and what nothing but the hash shows.
