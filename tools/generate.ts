@@ -21,6 +21,9 @@ const deployed = [
   'attestation/dcap/DcapQuoteVerifier.sol',
   'proofs/ProofRegistry.sol',
   'proofs/QuorumRegistry.sol',
+  'crosschain/BatchBroadcaster.sol',
+  'crosschain/BatchReceiver.sol',
+  'crosschain/RevocationBroadcaster.sol',
   'settlement/CarbonCredit.sol',
   'settlement/ParametricCover.sol',
   'settlement/PerformanceEscrow.sol',
@@ -31,6 +34,7 @@ const deployed = [
 /** What is only spoken to: an ABI each. */
 const spoken = [
   'attestation/IQuoteVerifier.sol',
+  'crosschain/RevocationReceiver.sol',
   'settlement/CoverPool.sol',
   'settlement/IReportConsumer.sol',
 ]
