@@ -70,10 +70,15 @@ export function runFuzzer(
 }
 
 /**
- * Runs fuzzers from the command line: `node test/fuzz/NAME.ts --seconds N [--seed S]`. A seed of a
- * finding is tried first.
+ * Runs fuzzers from the command line: `node test/fuzz/NAME.ts --seconds N [--seed S] [--only FUZZER]`.
+ * The seconds are shared out; a seed of a finding is tried first.
  */
-export function fuzzMain(fuzzers: readonly Fuzzer[]): void {
+export function fuzzMain(all: readonly Fuzzer[]): void {
+  const only = process.argv.indexOf('--only')
+  const fuzzers = only < 0 ? all : all.filter(({ name }) => name === process.argv[only + 1])
+  if (fuzzers.length === 0) {
+    throw new Error(`--only takes one of: ${all.map(({ name }) => name).join(', ')}`)
+  }
   const option = (name: string, fallback: number) => {
     const at = process.argv.indexOf(`--${name}`)
     return at < 0 ? fallback : Number(process.argv[at + 1])
