@@ -7,10 +7,12 @@ import {
   NotExportableError,
   examineForExport,
 } from './export/examined.ts'
+import { cadTrustProject, projectFactsSchema } from './export/cadTrustProject.ts'
 import { cadTrustUnit, unitFactsSchema } from './export/cadTrustUnits.ts'
 import { deviceFactsSchema, granularCertificates } from './export/granularCertificates.ts'
+import { claimFactsSchema, impactClaim } from './export/impactClaim.ts'
 import { monitoringReport, readingsCsv } from './export/monitoringReport.ts'
-import { signedCredential } from './export/verifiableCredential.ts'
+import { provenCredential, signedCredential } from './export/verifiableCredential.ts'
 import { readBundleFile, readJson, readTrust } from './trust.ts'
 
 /** Exit codes of `plumbline export`, apart from 0. */
@@ -46,9 +48,23 @@ const formats = {
     const read = readMessage(unitFactsSchema, readJson(file, '--facts'), 'facts')
     return `${JSON.stringify(cadTrustUnit(examined, read), undefined, 2)}\n`
   },
+  'cad-trust-project': (examined: ExaminedBundle, { facts }: ExportOptions) => {
+    const file = demanded(facts, '--facts', 'facts about the project that the registry knows')
+    const read = readMessage(projectFactsSchema, readJson(file, '--facts'), 'facts')
+    return `${JSON.stringify(cadTrustProject(examined, read), undefined, 2)}\n`
+  },
+  'impact-claim': (examined: ExaminedBundle, { facts }: ExportOptions) => {
+    const file = demanded(facts, '--facts', 'facts about the project that the claim is about')
+    const read = readMessage(claimFactsSchema, readJson(file, '--facts'), 'facts')
+    return `${JSON.stringify(impactClaim(examined, read), undefined, 2)}\n`
+  },
   vc: (examined: ExaminedBundle, { issuerKey }: ExportOptions) => {
     const file = demanded(issuerKey, '--issuer-key', 'the key of whoever issues the credential')
     return `${signedCredential(examined, readJson(file, '--issuer-key'))}\n`
+  },
+  'vc-data-integrity': (examined: ExaminedBundle, { issuerKey }: ExportOptions) => {
+    const file = demanded(issuerKey, '--issuer-key', 'the key of whoever issues the credential')
+    return `${provenCredential(examined, readJson(file, '--issuer-key'))}\n`
   },
 } as const
 
@@ -64,8 +80,11 @@ export function registerExport(program: Command): void {
     )
     .option('--root <pem>', 'root certificate to trust instead of Intel’s (a local platform’s)')
     .option('--quote-policy <file>', 'which platforms, images and TCB statuses to accept')
-    .option('--facts <file>', 'energytag, cad-trust: what no measurement tells, JSON')
-    .option('--issuer-key <file>', 'vc: private Ed25519 key of the issuer, JWK')
+    .option(
+      '--facts <file>',
+      'energytag, cad-trust…, impact-claim: what no measurement tells, JSON',
+    )
+    .option('--issuer-key <file>', 'vc…: private Ed25519 key of the issuer, JWK')
     .option('--out <file>', 'where it goes; default standard output')
     .addHelpText('after', '\nExit codes: 0 written, 1 the bundle does not hold, 3 error.')
     .action((file: string, options: ExportOptions) => {

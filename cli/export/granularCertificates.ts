@@ -1,5 +1,8 @@
+import { sha256 } from '@noble/hashes/sha2'
+import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { compilePolicy } from '#evaluation/compile.ts'
+import { toHex, utf8 } from '#schemas/bytes.ts'
 import { readMessage } from '#schemas/workerApi.ts'
 import { reportLeaf } from '#schemas/report.ts'
 import { type ExaminedBundle, NotExportableError, deviceIds, judgedReadings } from './examined.ts'
@@ -21,6 +24,7 @@ export const deviceFactsSchema = z.strictObject({
   ]),
   country: z.string().regex(/^[A-Z]{2,3}$/),
   grid: z.string().min(1).max(200),
+  marketZone: z.string().min(1).max(200),
   issuingBody: z.string().min(1).max(200),
   issuanceDate: date,
   expiryDate: date,
@@ -32,15 +36,16 @@ export type DeviceFacts = z.output<typeof deviceFactsSchema>
 /**
  * A granular certificate bundle with the attributes that the EnergyTag standard names.
  *
- * @see EnergyTag Granular Certificate Scheme Standard, version 2, and its API specification
+ * @see EnergyTag Granular Certificate Scheme Standard, version 2, and its API specification;
+ *   GranularCertificateBundle and IssuanceMetaData of its open-source demonstration registry
  */
 export const granularCertificateSchema = z
   .strictObject({
     account_id: z.string().min(1),
     issuance_id: z.string().min(1),
-    certificate_bundle_status: z.literal('Active'),
-    certificate_bundle_id_range_start: z.int().min(0),
-    certificate_bundle_id_range_end: z.int().min(0),
+    certificate_status: z.literal('Active'),
+    bundle_id_range_start: z.int().min(0),
+    bundle_id_range_end: z.int().min(0),
     /** Whole watt-hours, rounded down. */
     bundle_quantity: z.int().min(1),
     energy_carrier: z.literal('Electricity'),
@@ -53,6 +58,7 @@ export const granularCertificateSchema = z
     device_technology_type: z.string().min(1),
     device_production_start_date: date,
     device_capacity: z.int().min(1),
+    device_type: z.literal('production'),
     device_location: z.tuple([z.number().min(-90).max(90), z.number().min(-180).max(180)]),
     production_starting_interval: z.iso.datetime(),
     production_ending_interval: z.iso.datetime(),
@@ -62,13 +68,14 @@ export const granularCertificateSchema = z
     country_of_issuance: z.string(),
     connected_grid_identification: z.string(),
     issuing_body: z.string(),
-    /** Leaf of the report that proves the quantity. */
-    hash: z.string().regex(/^0x[0-9a-f]{64}$/),
+    issue_market_zone: z.string(),
+    /** The report that proves the quantity. */
+    quality_scheme_reference: z.string(),
+    /** SHA-256 over the other properties as canonical JSON (RFC 8785). */
+    hash: z.string().regex(/^[0-9a-f]{64}$/),
   })
   .refine(
-    (each) =>
-      each.bundle_quantity ===
-      each.certificate_bundle_id_range_end - each.certificate_bundle_id_range_start + 1,
+    (each) => each.bundle_quantity === each.bundle_id_range_end - each.bundle_id_range_start + 1,
     { error: 'The range of ids is not as long as the quantity.' },
   )
   .refine(
@@ -140,39 +147,39 @@ export function granularCertificates(
     const fromMs = startMs + hour * hourMs
     const starting = new Date(fromMs).toISOString()
     const endMs = Math.min(fromMs + hourMs, Number(bundle.report.periodEndMs))
+    const properties = {
+      account_id: facts.accountId,
+      issuance_id: `${device.id}-${starting}`,
+      certificate_status: 'Active',
+      bundle_id_range_start: next,
+      bundle_id_range_end: next + wh - 1,
+      bundle_quantity: wh,
+      energy_carrier: 'Electricity',
+      energy_source: facts.energySource,
+      face_value: 1,
+      issuance_post_energy_carrier_conversion: false,
+      registry_configuration: facts.registryConfiguration,
+      device_id: device.id,
+      device_name: facts.deviceName,
+      device_technology_type: facts.technology,
+      device_production_start_date: facts.productionStartDate,
+      device_capacity: facts.capacityW,
+      device_type: 'production',
+      device_location: facts.location.map(Number),
+      production_starting_interval: starting,
+      production_ending_interval: new Date(endMs).toISOString(),
+      issuance_datestamp: facts.issuanceDate,
+      expiry_datestamp: facts.expiryDate,
+      is_storage: false,
+      country_of_issuance: facts.country,
+      connected_grid_identification: facts.grid,
+      issuing_body: facts.issuingBody,
+      issue_market_zone: facts.marketZone,
+      quality_scheme_reference: `plumbline report ${leaf}`,
+    }
+    const hash = toHex(sha256(utf8(canonicalize(properties) ?? ''))).slice(2)
     certificates.push(
-      readMessage(
-        granularCertificateSchema,
-        {
-          account_id: facts.accountId,
-          issuance_id: `${device.id}-${starting}`,
-          certificate_bundle_status: 'Active',
-          certificate_bundle_id_range_start: next,
-          certificate_bundle_id_range_end: next + wh - 1,
-          bundle_quantity: wh,
-          energy_carrier: 'Electricity',
-          energy_source: facts.energySource,
-          face_value: 1,
-          issuance_post_energy_carrier_conversion: false,
-          registry_configuration: facts.registryConfiguration,
-          device_id: device.id,
-          device_name: facts.deviceName,
-          device_technology_type: facts.technology,
-          device_production_start_date: facts.productionStartDate,
-          device_capacity: facts.capacityW,
-          device_location: facts.location.map(Number),
-          production_starting_interval: starting,
-          production_ending_interval: new Date(endMs).toISOString(),
-          issuance_datestamp: facts.issuanceDate,
-          expiry_datestamp: facts.expiryDate,
-          is_storage: false,
-          country_of_issuance: facts.country,
-          connected_grid_identification: facts.grid,
-          issuing_body: facts.issuingBody,
-          hash: leaf,
-        },
-        'granular certificate',
-      ),
+      readMessage(granularCertificateSchema, { ...properties, hash }, 'granular certificate'),
     )
     next += wh
   }

@@ -3,11 +3,16 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DataIntegrityProof } from '@digitalbazaar/data-integrity'
+import { createVerifyCryptosuite } from '@digitalbazaar/eddsa-jcs-2022-cryptosuite'
+import { defaultDocumentLoader, verifyCredential } from '@digitalbazaar/vc'
 import { compactVerify, importJWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ProjectFacts, cadTrustProject } from '#cli/export/cadTrustProject.ts'
 import { type UnitFacts, cadTrustUnit } from '#cli/export/cadTrustUnits.ts'
 import { type ExaminedBundle, examineForExport } from '#cli/export/examined.ts'
 import { granularCertificates } from '#cli/export/granularCertificates.ts'
+import { type ClaimFacts, impactClaim } from '#cli/export/impactClaim.ts'
 import { credentialSchema } from '#cli/export/verifiableCredential.ts'
 import { writeBundle } from '#schemas/bundle.ts'
 import { type Policy, decodePolicy } from '#schemas/policy/policy.ts'
@@ -53,6 +58,39 @@ function run(bundle: string, ...args: string[]) {
     ],
     { encoding: 'utf8' },
   )
+}
+
+function contextsOf(credential: object): string[] {
+  return (credential as { '@context': string[] })['@context']
+}
+
+/** Judged by the data model and the proof of an implementation that is not ours, without a network. */
+async function verifyByOthers(credential: unknown) {
+  const { verified, error } = await verifyCredential({
+    credential,
+    suite: new DataIntegrityProof({ cryptosuite: createVerifyCryptosuite() }),
+    documentLoader: async (url) => {
+      const [did = '', fragment] = url.split('#')
+      if (!did.startsWith('did:key:')) return defaultDocumentLoader(url)
+      const publicKeyMultibase = did.slice('did:key:'.length)
+      const id = `${did}#${publicKeyMultibase}`
+      const method = {
+        '@context': 'https://w3id.org/security/multikey/v1',
+        id,
+        type: 'Multikey',
+        controller: did,
+        publicKeyMultibase,
+      }
+      const controller = {
+        '@context': ['https://www.w3.org/ns/did/v1', 'https://w3id.org/security/multikey/v1'],
+        id: did,
+        verificationMethod: [method],
+        assertionMethod: [id],
+      }
+      return { documentUrl: url, document: fragment === undefined ? controller : method }
+    },
+  })
+  return { verified, error }
 }
 
 describe('plumbline export', () => {
@@ -103,6 +141,20 @@ describe('plumbline export', () => {
     await expect(compactVerify(forged, await importJWK(jwk, 'EdDSA'))).rejects.toThrow('signature')
   })
 
+  it('writes a credential with a proof inside that a library of others accepts, and no altered one', async () => {
+    const key = join(folder, 'issuer.jwk')
+    const { stdout } = run('bundle.json', '--format', 'vc-data-integrity', '--issuer-key', key)
+    const credential = JSON.parse(stdout) as { credentialSubject: Record<string, string> }
+    expect(await verifyByOthers(credential)).toStrictEqual({ verified: true, error: undefined })
+    for (const altered of [
+      { ...credential, credentialSubject: { ...credential.credentialSubject, value: '301' } },
+      { ...credential, validFrom: '2020-01-01T00:00:00Z' },
+      { ...credential, '@context': [...contextsOf(credential)].reverse() },
+    ]) {
+      expect((await verifyByOthers(altered)).verified).toBe(false)
+    }
+  })
+
   it('exports nothing of a bundle that does not hold', () => {
     const { status, stdout, stderr } = run('forged.json', '--format', 'monitoring-report')
     expect(status).toBe(1)
@@ -114,6 +166,8 @@ describe('plumbline export', () => {
     [['--format', 'vc'], 'needs the key of whoever issues the credential'],
     [['--format', 'vc', '--issuer-key', 'public.jwk'], 'no private Ed25519 key'],
     [['--format', 'energytag'], 'needs facts about the device'],
+    [['--format', 'cad-trust-project'], 'needs facts about the project that the registry knows'],
+    [['--format', 'impact-claim'], 'needs facts about the project that the claim is about'],
     [['--format', 'spreadsheet'], 'Allowed choices are'],
   ])('says what is missing: %j', (args, message) => {
     const { status, stderr } = run(
@@ -136,6 +190,7 @@ describe('granular certificates', () => {
     location: ['50.0', '8.0'] as [string, string],
     country: 'DE',
     grid: 'g',
+    marketZone: 'm',
     issuingBody: 'i',
     issuanceDate: '2026-11-24',
     expiryDate: '2028-11-24',
@@ -184,7 +239,7 @@ describe('granular certificates', () => {
     expect(rest).toStrictEqual([])
     // (3.5 W + 4.2 W) for half an hour each: 3.85 Wh.
     expect(first?.bundle_quantity).toBe(3)
-    expect(first?.certificate_bundle_id_range_end).toBe(2)
+    expect(first?.bundle_id_range_end).toBe(2)
     expect(first?.production_starting_interval).toBe(new Date(startMs).toISOString())
   })
 
@@ -215,7 +270,7 @@ describe('units for CAD Trust', () => {
     correspondingAdjustmentDeclaration: 'Unknown',
     correspondingAdjustmentStatus: 'Not Started',
     verificationBody: 'Verifier',
-    verificationDate: '2026-11-24',
+    verificationReportDate: '2026-11-24',
   }
   const right: ExaminedBundle['bundle']['report'] = {
     ...examined.bundle.report,
@@ -249,5 +304,119 @@ describe('units for CAD Trust', () => {
     expect(() => of(right, 'FAIL')).toThrow('did not pass')
     expect(() => of({ ...right, valueMicro: 999_999_999n })).toThrow('less than a tonne')
     expect(() => of({ ...right, unit: unitCode('Wh') })).toThrow('The report is in Wh.')
+  })
+})
+
+describe('a project for CAD Trust', () => {
+  const examined = examineForExport(JSON.parse(text), options)
+  const facts: ProjectFacts = {
+    projectId: 'P-1',
+    originProjectId: 'P-1',
+    registryOfOrigin: 'Registry',
+    projectName: 'Solar plant 1',
+    projectLink: 'https://registry.example/projects/P-1',
+    projectDeveloper: 'Developer',
+    sector: 'Energy (renewable/non-renewable)',
+    projectType: 'Energy demand',
+    coveredByNDC: 'Unknown',
+    projectStatus: 'Registered',
+    projectStatusDate: '2026-01-01',
+    methodology: 'Grid-connected electricity generation from renewable sources --- Version 20.0',
+    verificationBody: 'Verifier',
+    verificationReportDate: '2026-11-24',
+  }
+  const of = (valueMicro: bigint, unit: string, verdict: ExaminedBundle['verdict'] = 'PASS') =>
+    cadTrustProject(
+      {
+        ...examined,
+        verdict,
+        bundle: {
+          ...examined.bundle,
+          report: { ...examined.bundle.report, unit: unitCode(unit), valueMicro },
+        },
+      },
+      facts,
+    )
+
+  it('carries the policy in plain words and the period as an issuance', () => {
+    const project = of(1_000_000_000n, 'kgCO2e')
+    expect(project).toMatchObject({ projectId: 'P-1', unitMetric: 'tCO2e' })
+    expect(project.description).toContain('An unobserved time counts as a violation.')
+    expect(project.issuances).toStrictEqual([
+      {
+        startDate: '2026-01-14T23:00:00.000Z',
+        endDate: '2026-01-15T00:00:00.000Z',
+        verificationApproach: `Attested report, proof bundle ${examined.bundle.digest}`,
+        verificationReportDate: '2026-11-24',
+        verificationBody: 'Verifier',
+      },
+    ])
+  })
+
+  it('is refused where nothing could be issued', () => {
+    expect(() => of(999_999_999n, 'kgCO2e')).toThrow('less than a tonne')
+    expect(() => of(1_000_000_000n, 'Wh')).toThrow('The report is in Wh.')
+    expect(() => of(1_000_000_000n, 'kgCO2e', 'FAIL')).toThrow('did not pass')
+  })
+})
+
+describe('an impact claim', () => {
+  const examined = examineForExport(JSON.parse(text), options)
+  const facts: ClaimFacts = {
+    aimId: 'aim-1',
+    aioId: 'aio-1',
+    projectDeveloperId: 'developer-1',
+    bundleUri: 'https://registry.example/bundles/1.json',
+    coBenefits: ['ClimateAction'],
+  }
+  const of = (valueMicro: bigint, unit: string, verdict: ExaminedBundle['verdict'] = 'PASS') =>
+    impactClaim(
+      {
+        ...examined,
+        verdict,
+        bundle: {
+          ...examined.bundle,
+          report: { ...examined.bundle.report, unit: unitCode(unit), valueMicro },
+        },
+      },
+      facts,
+    )
+
+  it('links the bundle by its digest, names the devices, and has the policy as its formula', () => {
+    const claim = of(115_005_332_092n, 'kgCO2e')
+    expect(claim).toMatchObject({
+      aimId: 'aim-1',
+      unitOfMeasure: 'TonneCo2E',
+      quantity: '115.005332092',
+      startDate: '2026-01-14',
+      endDate: '2026-01-14',
+    })
+    const [checkpoint] = claim.checkpoints
+    const [dataPackage] = checkpoint?.dataPackages ?? []
+    expect(checkpoint?.efAfter).toBe(claim.quantity)
+    expect(
+      checkpoint?.variables.find(({ id }) => id.endsWith(':violating_ms'))?.data,
+    ).toStrictEqual({ dataType: 'ms', value: '300000' })
+    expect(dataPackage?.verifiedLinkToDataPackage).toMatchObject({
+      hashProof: examined.bundle.digest.slice(2),
+      hashAlgorithm: 'Sha256',
+    })
+    expect(dataPackage?.manifest.dataFiles.map((file) => file.claimSourceId)).toStrictEqual(
+      checkpoint?.claimSourceIds,
+    )
+    expect(claim.formulas[0]?.data.value).toBe(examined.bundle.policy)
+  })
+
+  it.each([
+    [1_500_000_000n, 'Wh', 'KwH', '1.5'],
+    [1n, 'Wh', 'KwH', '0.000000001'],
+    [2_000_000n, 'tCO2e', 'TonneCo2E', '2'],
+  ])('says %d millionths of a %s exactly', (valueMicro, unit, name, quantity) => {
+    expect(of(valueMicro, unit)).toMatchObject({ unitOfMeasure: name, quantity })
+  })
+
+  it('is refused of a failure and of what the data model has no unit for', () => {
+    expect(() => of(1n, 'Wh', 'FAIL')).toThrow('did not pass')
+    expect(() => of(1n, 's')).toThrow('The report is in s.')
   })
 })

@@ -40,6 +40,7 @@ const deviceFacts = {
   location: ['50.0', '8.0'],
   country: 'DE',
   grid: 'Grid 1',
+  marketZone: 'Zone 1',
   issuingBody: 'Issuing body',
   issuanceDate: '2026-11-24',
   expiryDate: '2028-11-24',
