@@ -16,6 +16,7 @@ export type WordType =
   | 'uint256'
   | 'int128'
   | 'address'
+  | 'bytes16'
   | 'bytes32'
 
 export type WordField = { readonly name: string; readonly type: WordType }
@@ -47,6 +48,11 @@ function integerWord(value: bigint, low: bigint, high: bigint, field: string): U
  */
 export function abiWord(value: bigint | number | Hex, { name, type }: WordField): Uint8Array {
   if (type === 'bytes32') return fromHex(String(value), name, 32)
+  if (type === 'bytes16') {
+    const word = new Uint8Array(32)
+    word.set(fromHex(String(value), name, 16))
+    return word
+  }
   if (type === 'address') {
     const word = new Uint8Array(32)
     word.set(fromHex(String(value), name, 20), 12)
@@ -102,6 +108,7 @@ export function readAbiWords(
     const raw = BigInt(hex)
     let value: bigint | Hex
     if (field.type === 'bytes32') value = hex
+    else if (field.type === 'bytes16') value = `0x${hex.slice(2, 34)}`
     else if (field.type === 'address') value = `0x${hex.slice(26)}`
     else if (field.type === 'int128') value = BigInt.asIntN(256, raw)
     else value = raw
