@@ -11,7 +11,7 @@ import { type TrustTier, trustTiers } from '#schemas/trustTier.ts'
 import { NotForProductionError } from '#verifier/appraisal/notForProductionError.ts'
 import { assertProductionKmsRoot } from '#verifier/appraisal/productionPolicy.ts'
 import { parseCertificate } from '#verifier/x509/certificate.ts'
-import { doorsSchema } from './doors/doorsConfig.ts'
+import { doorsSchema, sourceSchema } from './doors/doorsConfig.ts'
 import type { MakerStatement } from './enrolment/makerStatement.ts'
 import { type Assignment, assignmentKey } from './windows/assignment.ts'
 import { assertPeriods } from './windows/periods.ts'
@@ -193,6 +193,8 @@ export const configSchema = z.strictObject({
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),
   doors: doorsSchema.prefault({}),
+  /** Who platforms speak for. */
+  sources: z.array(sourceSchema).max(100_000).default([]),
   devices: z.array(deviceSchema).max(1_000_000),
   /** When which sensor's calibration is valid: policies that demand calibration take no other reading. */
   calibrations: z.array(calibrationSchema).max(1_000_000).default([]),
@@ -482,7 +484,19 @@ export function readConfig(value: unknown): WorkerConfig {
       fromMs: assignment.fromMs,
     }
   })
+  const sources = new Set<string>()
+  for (const [index, { platform, name: source }] of config.sources.entries()) {
+    const field = `config.sources.${index}`
+    if (config.doors[platform] === undefined) {
+      refuse(`${field}.platform`, 'The door of this platform is shut.', 'Configure config.doors.')
+    }
+    if (sources.has(`${platform}/${source}`)) {
+      refuse(`${field}.name`, 'This source is there twice.', 'Leave one of them.')
+    }
+    sources.add(`${platform}/${source}`)
+  }
   const observed = new Set(devices.map(({ subject }) => subject))
+  for (const { subject } of config.sources) observed.add(subjectId(subject))
   const keys = new Set<string>()
   for (const [index, { key, subject, subjectName }] of assignments.entries()) {
     if (keys.has(key)) {

@@ -15,6 +15,7 @@ import { createGuestAgent } from './adapters/guestAgent.ts'
 import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
+import { visit } from './adapters/http/visit.ts'
 import { createAttestations } from './attest/attestations.ts'
 import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
@@ -26,7 +27,9 @@ import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { assertProductionQuote } from '#verifier/quote/productionQuote.ts'
-import { type Doors, openDoors } from './doors/openDoors.ts'
+import { type DoorSecrets, type Doors, openDoors, readDoorSecrets } from './doors/openDoors.ts'
+import { createSourceDesk } from './doors/sourceDesk.ts'
+import { type Source, createSource, sourceKeyPath } from './doors/sources.ts'
 import { createEnrolments } from './enrolment/enrol.ts'
 import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
@@ -53,6 +56,8 @@ export type WorkerPorts = {
   /** By chain, where a proof registry is configured. */
   readonly heads: ReadonlyMap<bigint, HeadSource>
   readonly randomBytes: (length: number) => Uint8Array
+  /** Visits an address for a door and answers the status. */
+  readonly visit?: ((url: string) => Promise<number>) | undefined
   /** Called at every transition that reaches the disk; only tests pass one. */
   readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
 }
@@ -187,9 +192,12 @@ export async function startWorker(
   ports: WorkerPorts,
 ): Promise<RunningWorker> {
   if (config.production) await assertProductionPlatform(ports.agent)
-  const books = await openBooks(config, ports)
+  const doorSecrets = readDoorSecrets(config.doors)
+  const sources = await createSources(config, ports.agent)
+  const devices = [...config.devices, ...sources.map(({ enrolled }) => enrolled)]
+  const books = await openBooks({ ...config, devices }, ports)
   try {
-    return await runWorker(config, ports, books)
+    return await runWorker(config, ports, books, sources, doorSecrets)
   } catch (error) {
     await books.ledger.close()
     await books.lock.release()
@@ -197,10 +205,19 @@ export async function startWorker(
   }
 }
 
+/** The keys that the enclave signs for sources with; none is asked for where there are no sources. */
+async function createSources(config: WorkerConfig, agent: GuestAgent): Promise<Source[]> {
+  if (config.sources.length === 0) return []
+  const key = await agent.sealingKey(sourceKeyPath)
+  return config.sources.map((source) => createSource(source, config.streamId, key))
+}
+
 async function runWorker(
   config: WorkerConfig,
   ports: WorkerPorts,
   { lock, ledger, state, keys, ledgerFailed }: Books,
+  sources: readonly Source[],
+  doorSecrets: DoorSecrets,
 ): Promise<RunningWorker> {
   const { clock, log } = ports
   const stream = config.streamId
@@ -310,8 +327,27 @@ async function runWorker(
   })
 
   const batches = createBatchReader(stream, state, ledger)
+  const answers = createPublicAnswers({
+    state,
+    ledger,
+    batches,
+    policies: config.policies,
+    hashPairs,
+    hashRoster,
+  })
   const app = createApp({
     ingest,
+    platforms: {
+      ...doorSecrets,
+      desk: createSourceDesk({
+        sources,
+        stream,
+        state,
+        ingest,
+        packs: (device, after, limit) => answers.packs(device, after, limit),
+      }),
+      visit: ports.visit ?? visit,
+    },
     enrolments: createEnrolments({
       config,
       state,
@@ -332,14 +368,7 @@ async function runWorker(
     },
     closeDue: async () => (await closer.close())?.batch.sequence,
     batches,
-    answers: createPublicAnswers({
-      state,
-      ledger,
-      batches,
-      policies: config.policies,
-      hashPairs,
-      hashRoster,
-    }),
+    answers,
     bundles: createBundles({
       streamName: config.stream,
       anchorChainId: config.anchorChainId,

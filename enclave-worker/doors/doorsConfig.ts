@@ -33,7 +33,57 @@ export const mqttDoorSchema = z.strictObject({
 
 export type MqttDoorConfig = z.output<typeof mqttDoorSchema>
 
+/** AWS IoT Core: the HTTPS action of a rule. */
+export const awsDoorSchema = z.strictObject({
+  /** Holds what the rule sends as `Authorization: Bearer …`. */
+  secretFile: path,
+  /** Accounts and regions whose destinations may be confirmed. */
+  destinations: z
+    .array(
+      z.strictObject({
+        account: z.string().regex(/^\d{12}$/),
+        region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/),
+      }),
+    )
+    .min(1)
+    .max(100),
+  /** `visit`: the worker confirms by itself; `tell`: it logs the address for the operator to visit. */
+  confirmation: z.enum(['visit', 'tell']).default('tell'),
+})
+
+/** Azure Event Grid: a webhook, in Event Grid's own schema or as CloudEvents 1.0. */
+export const eventGridDoorSchema = z.strictObject({
+  /** Holds the secret of the endpoint's address (`?code=…`) or of its delivery header. */
+  secretFile: path,
+  /** Who may be allowed to deliver CloudEvents. */
+  origins: z.array(z.string().min(1).max(253)).min(1).max(20).default(['eventgrid.azure.net']),
+})
+
 /** Ways in besides HTTP. */
 export const doorsSchema = z.strictObject({
   mqtt: mqttDoorSchema.optional(),
+  awsIot: awsDoorSchema.optional(),
+  eventGrid: eventGridDoorSchema.optional(),
 })
+
+/**
+ * Something that a platform speaks for: it signs nothing itself. What it is heard to say is of the
+ * tier `gateway`, in a chain that the enclave numbers and signs.
+ */
+export const sourceSchema = z.strictObject({
+  platform: z.enum(['awsIot', 'eventGrid']),
+  /** What the platform calls it: the rule's `source`, the device id at the IoT hub. */
+  name: z.string().min(1).max(200),
+  subject: z.string().min(1).max(200),
+  intervalMs: z
+    .int()
+    .min(1)
+    .max(366 * 86_400_000),
+  series: z.array(z.string().min(1).max(200)).min(1).max(64).optional(),
+  label: z.string().min(1).max(200).optional(),
+})
+
+export type AwsDoorConfig = z.output<typeof awsDoorSchema>
+export type EventGridDoorConfig = z.output<typeof eventGridDoorSchema>
+export type SourceConfig = z.output<typeof sourceSchema>
+export type Platform = SourceConfig['platform']

@@ -1,9 +1,32 @@
+import type { PlatformDoors } from '../adapters/http/platformDoors.ts'
 import { openMqttDoor } from '../adapters/mqtt/mqttDoor.ts'
 import type { WorkerConfig } from '../config.ts'
 import type { Ingest } from '../ingest/ingest.ts'
 import type { Log } from '../ports.ts'
+import { readSecret } from './secretFile.ts'
 
 export type Doors = { close(): Promise<void> }
+
+export type DoorSecrets = Pick<PlatformDoors, 'awsIot' | 'eventGrid'>
+
+/**
+ * The doors of platforms with their secrets, read once: a worker that cannot tell friend from foe
+ * does not start.
+ *
+ * @throws DoorSetupError
+ */
+export function readDoorSecrets({ awsIot, eventGrid }: WorkerConfig['doors']): DoorSecrets {
+  return {
+    awsIot:
+      awsIot === undefined
+        ? undefined
+        : { ...awsIot, secret: readSecret(awsIot.secretFile, 'awsIot.secretFile') },
+    eventGrid:
+      eventGrid === undefined
+        ? undefined
+        : { ...eventGrid, secret: readSecret(eventGrid.secretFile, 'eventGrid.secretFile') },
+  }
+}
 
 /** Opens the configured ways in besides HTTP, once everything behind them stands. */
 export function openDoors(parts: {

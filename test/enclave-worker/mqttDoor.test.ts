@@ -6,8 +6,8 @@ import { type Hex, toHex } from '#schemas/bytes.ts'
 import { decodePack } from '#schemas/pack/decodePack.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
-import { packsTopic, receiptsTopic } from '#worker/adapters/mqtt/mqttDoor.ts'
-import { MqttSetupError, openMqttDoor } from '#worker/adapters/mqtt/mqttDoor.ts'
+import { openMqttDoor, packsTopic, receiptsTopic } from '#worker/adapters/mqtt/mqttDoor.ts'
+import { DoorSetupError } from '#worker/doors/secretFile.ts'
 import { mqttDoorSchema } from '#worker/doors/doorsConfig.ts'
 import { type DoorDevice, createDoorDevice } from './doorDevice.ts'
 import { type Broker, createBroker } from './mosquitto.ts'
@@ -262,6 +262,6 @@ describeProgram('the MQTT door', 'mosquitto', (program) => {
         ingest: undefined as never,
         log: () => undefined,
       }),
-    ).toThrow(MqttSetupError)
+    ).toThrow(DoorSetupError)
   })
 })

@@ -4,6 +4,7 @@ import { documentFuzzers } from './documents.ts'
 import { runFuzzer } from './harness.ts'
 import { coseKeyFuzzer, sign1Fuzzer } from './keys.ts'
 import { sequenceFuzzer, signedPackFuzzer, tamperedPackFuzzer, textPackFuzzer } from './pack.ts'
+import { confirmationFuzzer, deliveryFuzzer } from './platforms.ts'
 import { senmlFuzzer } from './senml.ts'
 import { csvFuzzer, jsonFuzzer, jwsFuzzer, senmlJsonFuzzer, signedJsonFuzzer } from './texts.ts'
 
@@ -22,6 +23,8 @@ describe('a short run of every fuzzer', () => {
     csvFuzzer,
     signedJsonFuzzer,
     jwsFuzzer,
+    confirmationFuzzer,
+    deliveryFuzzer,
   ])('$name breaks no law, and some of what it makes is accepted', (fuzzer) => {
     const { tried, accepted } = runFuzzer(fuzzer, { inputs: 1500, seed: 1 })
     expect(tried).toBe(1500)

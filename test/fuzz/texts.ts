@@ -54,7 +54,7 @@ const tokens = [
 ]
 
 /** A text changed in one to four places, by tokens of its own kind. */
-function mutateText(text: string, random: Random): string {
+export function mutateText(text: string, random: Random): string {
   let mutated = text
   for (let round = random.below(4); round >= 0; round -= 1) {
     const at = random.below(mutated.length + 1)

@@ -15,6 +15,7 @@ import type { ReceiptMode } from '../../ingest/signReceipts.ts'
 import type { Log } from '../../ports.ts'
 import { type BatchBell, streamBatches } from './batchStream.ts'
 import { openApiDocument } from './openApi.ts'
+import { type PlatformDoors, addPlatformDoors } from './platformDoors.ts'
 import { packBodyTypeOf, packSequenceOf } from './packForms.ts'
 import { InvalidRequestError, NotFoundError, ReadingsPrivateError, problemOf } from './problem.ts'
 
@@ -48,6 +49,8 @@ export type AppParts = {
   readonly anchorChainId: bigint
   readonly health: () => Health
   readonly log: Log
+  /** What the doors of platforms need besides. */
+  readonly platforms: Omit<PlatformDoors, 'ingest' | 'log'>
 }
 
 const maxPageBatches = 100
@@ -135,6 +138,8 @@ async function readBounded(
 }
 
 const maxJsonBytes = 64 * 1024
+/** What platforms put into one delivery: Event Grid and AWS IoT stay below. */
+const maxPlatformBytes = 1024 * 1024
 
 async function readJson(context: Context, ingest: Ingest): Promise<Record<string, unknown>> {
   const body = await readBounded(context, ingest, maxJsonBytes)
@@ -196,6 +201,10 @@ export function createApp(parts: AppParts): Hono {
       release()
     }
   })
+
+  addPlatformDoors(app, { ...parts.platforms, ingest, log: parts.log }, (context) =>
+    readBounded(context, ingest, maxPlatformBytes),
+  )
 
   app.get('/v1/batches', async (context) => {
     const after = integerParameter(context.req.query('after'), 'after', 0n)

@@ -31,6 +31,7 @@ const rawTypes = [
   'text/event-stream',
   'application/openmetrics-text',
   'application/cbor-seq',
+  'nothing',
 ] as const
 
 type Parameter = {
@@ -41,7 +42,7 @@ type Parameter = {
 }
 
 type Call = {
-  readonly method: 'get' | 'post'
+  readonly method: 'get' | 'post' | 'options'
   readonly path: string
   readonly summary: string
   readonly parameters?: readonly Parameter[]
@@ -120,6 +121,32 @@ export const calls: readonly Call[] = [
     answer: z.union([packAnswersSchema, packTreeAnswerSchema]),
     takesPacks: true,
     problems: [400, 413, 415, 429, 503, 507],
+  },
+  {
+    method: 'post',
+    path: '/v1/doors/aws-iot',
+    summary: 'The HTTPS action of an AWS IoT rule, and the confirmation of its destination.',
+    answer: z.union([
+      packAnswersSchema,
+      z.strictObject({ confirmation: z.enum(['told', 'visited']) }),
+    ]),
+    takesJson: z.unknown(),
+    problems: [400, 401, 403, 404, 413, 429, 503, 507],
+  },
+  {
+    method: 'options',
+    path: '/v1/doors/event-grid',
+    summary: 'Who may deliver CloudEvents: the handshake of CloudEvents web hooks.',
+    answer: 'nothing',
+    problems: [400, 401, 403, 404],
+  },
+  {
+    method: 'post',
+    path: '/v1/doors/event-grid',
+    summary: 'Azure Event Grid’s deliveries, and the validation of its subscriptions.',
+    answer: z.union([packAnswersSchema, z.strictObject({ validationResponse: z.string() })]),
+    takesJson: z.unknown(),
+    problems: [400, 401, 404, 413, 415, 429, 503, 507],
   },
   {
     method: 'get',
@@ -291,6 +318,7 @@ const parameterSchema = {
 } as const
 
 function contentOf(answer: Call['answer']): Record<string, unknown> {
+  if (answer === 'nothing') return {}
   if (answer === 'document') return { 'application/json': { schema: { type: 'object' } } }
   if (typeof answer === 'string') return { [answer]: { schema: { type: 'string' } } }
   return { 'application/json': { schema: jsonSchema(answer) } }

@@ -1,16 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { type IPublishPacket, type MqttClient, connect } from 'mqtt'
 import type { Hex } from '#schemas/bytes.ts'
-import { BaseError } from '#schemas/errors.ts'
 import type { MqttDoorConfig } from '../../doors/doorsConfig.ts'
 import { type HandedIn, handIn } from '../../doors/handIn.ts'
+import { readDoorFile } from '../../doors/secretFile.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import type { Log } from '../../ports.ts'
-
-/** Raised when a file that the MQTT door is configured with cannot be read. */
-export class MqttSetupError extends BaseError {
-  override readonly name = 'MqttSetupError'
-}
 
 export type MqttDoor = {
   /** Connections that are up. */
@@ -63,17 +57,8 @@ function reasonOf({ status }: HandedIn): number {
   return status === 413 ? reason.quotaExceeded : reason.payloadFormatInvalid
 }
 
-function readSecret(path: string | undefined, field: string): Buffer | undefined {
-  if (path === undefined) return undefined
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    throw new MqttSetupError('A file of the MQTT door cannot be read.', {
-      field: `config.doors.mqtt.${field}`,
-      remedy: 'Correct the path; the worker has to be allowed to read it.',
-      cause,
-    })
-  }
+function readOptional(path: string | undefined, field: string): Buffer | undefined {
+  return path === undefined ? undefined : readDoorFile(path, `mqtt.${field}`)
 }
 
 /**
@@ -83,7 +68,7 @@ function readSecret(path: string | undefined, field: string): Buffer | undefined
  *
  * A broker that is away is waited for; it does not keep a worker from starting.
  *
- * @throws {@link MqttSetupError}
+ * @throws {@link DoorSetupError}
  * @see MQTT 5.0, sections 3.3.2.3 (request and response), 4.8.2 (shared subscriptions), 4.9 (flow)
  */
 export function openMqttDoor(parts: {
@@ -94,10 +79,10 @@ export function openMqttDoor(parts: {
 }): MqttDoor {
   const { config, stream, ingest, log } = parts
   const filter = `$share/${config.group}/${packsTopic(stream, '+')}`
-  const password = readSecret(config.passwordFile, 'passwordFile')?.toString().trimEnd()
-  const ca = readSecret(config.caFile, 'caFile')
-  const cert = readSecret(config.certificateFile, 'certificateFile')
-  const key = readSecret(config.keyFile, 'keyFile')
+  const password = readOptional(config.passwordFile, 'passwordFile')?.toString().trimEnd()
+  const ca = readOptional(config.caFile, 'caFile')
+  const cert = readOptional(config.certificateFile, 'certificateFile')
+  const key = readOptional(config.keyFile, 'keyFile')
   let isClosing = false
   let up = 0
 
