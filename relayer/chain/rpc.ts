@@ -52,6 +52,11 @@ export type RpcOptions = {
 
 /** Providers commonly refuse batches above a hundred; half of it leaves them room. */
 const callsPerRequest = 50
+/**
+ * Nodes take 2 MB and more (anvil 2 MB, geth 5 MB), providers in front of them sometimes 1 MB. A call
+ * that is larger by itself travels alone.
+ */
+const charactersPerRequest = 700_000
 const firstPauseMs = 250
 const longestPauseMs = 30_000
 /** The largest answer that a batch of ours can honestly have. */
@@ -90,6 +95,25 @@ function readAnswer(value: unknown): RpcAnswer {
     }
   }
   throw new ChainUnreachableError('An endpoint answered with something that is not JSON-RPC.')
+}
+
+/** Calls as they share requests: neither too many nor too much at once. An empty list is one part. */
+function inParts(calls: readonly RpcCall[]): (readonly RpcCall[])[] {
+  const parts: RpcCall[][] = []
+  let part: RpcCall[] = []
+  let characters = 0
+  for (const call of calls) {
+    const length = JSON.stringify(call.params).length
+    const isFull = part.length >= callsPerRequest || characters + length > charactersPerRequest
+    if (isFull && part.length > 0) {
+      parts.push(part)
+      part = []
+      characters = 0
+    }
+    part.push(call)
+    characters += length
+  }
+  return [...parts, part]
 }
 
 /**
@@ -154,10 +178,8 @@ export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: Rpc
   async function askEndpoint(endpoint: Endpoint, calls: readonly RpcCall[]): Promise<RpcAnswer[]> {
     try {
       const answers: RpcAnswer[] = []
-      for (let at = 0; at === 0 || at < calls.length; at += callsPerRequest) {
-        // In order: a later part may lean on an earlier one, as nonces do.
-        answers.push(...(await request(endpoint, calls.slice(at, at + callsPerRequest))))
-      }
+      // In order: a later part may lean on an earlier one, as nonces do.
+      for (const part of inParts(calls)) answers.push(...(await request(endpoint, part)))
       endpoint.failures = 0
       endpoint.pausedUntilMs = 0
       endpoint.problem = undefined
