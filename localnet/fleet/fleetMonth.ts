@@ -192,7 +192,8 @@ export function createFleetMonth(devices: number, streamName = 'rooftops'): Flee
           coseKey: toHex(coseKeyBytes(key)),
           algorithm: key.algorithm,
           tier: 'hardware',
-          packs: toHex(concatBytes(...packs)),
+          // As bytes until it is written: a thousand devices wait for their batch here.
+          packs: concatBytes(...packs),
         },
       ],
     }
@@ -244,7 +245,7 @@ export function createFleetMonth(devices: number, streamName = 'rooftops'): Flee
           signer,
           attestation,
           roster: [{ entry, index, path: inclusionPath(roster, index).map(toHex) }],
-          devices: sent,
+          devices: sent.map((each) => ({ ...each, packs: toHex(each.packs) })),
         }
         const text = writeBundle(JSON.parse(writeMessage(content)) as Record<string, unknown>)
         yield { name: subjectName, text }
