@@ -156,6 +156,14 @@ export const configSchema = z.strictObject({
   publishesReadings: z.boolean().default(false),
   /** Chains whose registries this worker makes statements for. */
   registries: z.array(registrySchema).min(1).max(64),
+  /**
+   * Relayers that follow this stream, by their addresses: what they have verified is compared at
+   * every boot, so that a disk that was set back is found before a chain can tell.
+   */
+  peers: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(16)
+    .default([]),
   /** The one of them whose blocks anchor batches in time. */
   anchorChainId: z.int().min(1),
   /** SHA-256 of the release, as the operator claims it. */
@@ -179,6 +187,8 @@ export const configSchema = z.strictObject({
     .optional(),
   /** How long after its end a period can still be amended by late packs. */
   amendForMs: duration(366 * dayMs).default(31 * dayMs),
+  /** Readings older than this may be dropped by `plumbline worker compact`; absent: never. */
+  keepReadingsForMs: duration(100 * 366 * dayMs).optional(),
   tickMs: z.int().min(10).max(60_000).default(250),
   /** `kms`: the ledger is sealed with the application's key. `none` is for a disk encrypted below. */
   sealing: z.enum(['kms', 'none']).default('kms'),

@@ -5,13 +5,13 @@ import { evaluate } from '#evaluation/evaluate.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { createFastKeccakPairs } from '#schemas/merkle/fastPairHashers.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { createCertificationService } from './adapters/certificationService.ts'
 import { createChainBlocks } from './adapters/chainBlocks.ts'
 import { createChainHeads } from './adapters/chainHeads.ts'
 import { type FolderLock, lockFolder } from './adapters/folderLock.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
+import { createPeerHeads } from './adapters/peerHeads.ts'
 import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
@@ -21,15 +21,23 @@ import { type BootKeys, createBootKeys } from './attest/bootKeys.ts'
 import { createBatchReader } from './batches/batchReader.ts'
 import { createBundles } from './batches/bundles.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
+import { createKeccakPairs } from './batches/keccakBatch.ts'
 import { createRosterHasher } from './batches/rosterRows.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
 import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
 import { parseQuote } from '#verifier/quote/parseQuote.ts'
 import { assertProductionQuote } from '#verifier/quote/productionQuote.ts'
-import { type DoorSecrets, type Doors, openDoors, readDoorSecrets } from './doors/openDoors.ts'
+import {
+  type DoorSecrets,
+  type Doors,
+  type OpenDoor,
+  openDoors,
+  readDoorSecrets,
+} from './doors/openDoors.ts'
 import { createSourceDesk } from './doors/sourceDesk.ts'
 import { type Source, createSource, sourceKeyPath } from './doors/sources.ts'
+import { settleLedger } from './maintenance/settleLedger.ts'
 import { createEnrolments } from './enrolment/enrol.ts'
 import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
@@ -40,9 +48,10 @@ import { type Ledger, openLedger } from './ledger/ledger.ts'
 import { LedgerFailedError } from './ledger/ledgerErrors.ts'
 import { decodeRecord, encodeJsonRecord } from './ledger/records.ts'
 import { type Seal, createSeal, noSeal } from './ledger/seal.ts'
+import { type Fence, fenceLedger } from './partitions/fence.ts'
 import type { BlockSource, Clock, CollateralSource, GuestAgent, HeadSource, Log } from './ports.ts'
 import { replayRecord } from './state/replay.ts'
-import { createRollbackGuard } from './state/rollbackGuard.ts'
+import { type Witnesses, createRollbackGuard } from './state/rollbackGuard.ts'
 import { type WorkerState, applyAssignment, createState } from './state/workerState.ts'
 
 /** The edges of a worker; `main.ts` joins the real ones, tests join others where they must. */
@@ -55,7 +64,13 @@ export type WorkerPorts = {
   readonly blocks: ReadonlyMap<bigint, BlockSource>
   /** By chain, where a proof registry is configured. */
   readonly heads: ReadonlyMap<bigint, HeadSource>
+  /** By address, where peers are configured. */
+  readonly peers?: ReadonlyMap<string, HeadSource> | undefined
   readonly randomBytes: (length: number) => Uint8Array
+  /** Where several hosts share the partitions of a fleet: whether this one still holds its own. */
+  readonly fence?: Fence | undefined
+  /** The door that a fleet's broker has for this worker. */
+  readonly openDoor?: OpenDoor | undefined
   /** Visits an address for a door and answers the status. */
   readonly visit?: ((url: string) => Promise<number>) | undefined
   /** Called at every transition that reaches the disk; only tests pass one. */
@@ -93,14 +108,27 @@ export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
       config.registries.map(({ chainId, rpcUrl }) => [chainId, createChainBlocks(chainId, rpcUrl)]),
     ),
     heads,
+    peers: new Map(config.peers.map((url) => [url, createPeerHeads(url)])),
     randomBytes: (length) => randomBytes(length),
   }
+}
+
+/** Everybody who remembers which batches this stream has. */
+export function witnessesOf({ heads, peers = new Map() }: WorkerPorts): Witnesses {
+  return new Map([
+    ...[...heads].map(([chainId, source]): [string, HeadSource] => [`chain ${chainId}`, source]),
+    ...[...peers].map(([url, source]): [string, HeadSource] => [`peer ${url}`, source]),
+  ])
 }
 
 const freeSpaceCheckMs = 1000
 const retryMs = 2000
 
-async function createLedgerSeal(config: WorkerConfig, ports: WorkerPorts): Promise<Seal> {
+/** How this worker's ledger is sealed. @throws GuestAgentError | ForeignKeyError */
+export async function createLedgerSeal(
+  config: Pick<WorkerConfig, 'sealing' | 'streamId'>,
+  ports: Pick<WorkerPorts, 'agent' | 'randomBytes'>,
+): Promise<Seal> {
   if (config.sealing === 'none') return noSeal
   const key = await ports.agent.sealingKey('plumbline/ledger/1')
   return createSeal(key, fromHex(config.streamId, 'stream', 32), ports.randomBytes)
@@ -142,11 +170,12 @@ function assertPromisesKept(state: WorkerState): void {
 
 async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Books> {
   const lock = await lockFolder(config.dataFolder)
+  await settleLedger(config.dataFolder)
   let ledger: Ledger | undefined
   try {
     const state = createState(config.devices, config.calibrations)
     const ledgerFailed = Promise.withResolvers<unknown>()
-    ledger = await openLedger({
+    const unfenced = await openLedger({
       folder: join(config.dataFolder, 'ledger'),
       stream: config.streamId,
       seal: await createLedgerSeal(config, ports),
@@ -158,6 +187,7 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
         void ports.failpoint?.(name)
       },
     })
+    ledger = ports.fence === undefined ? unfenced : fenceLedger(unfenced, ports.fence)
     assertPromisesKept(state)
     const keys = createBootKeys(ports.randomBytes)
     const atMs = ports.clock.nowMs()
@@ -229,8 +259,8 @@ async function runWorker(
   const guard = createRollbackGuard(
     stream,
     state,
-    ports.heads,
-    ports.heads.has(config.anchorChainId) ? config.anchorChainId : undefined,
+    witnessesOf(ports),
+    ports.heads.has(config.anchorChainId) ? `chain ${config.anchorChainId}` : undefined,
     log,
   )
   await guard.compare()
@@ -300,7 +330,7 @@ async function runWorker(
 
   const anchorBlocks = ports.blocks.get(config.anchorChainId)
   if (anchorBlocks === undefined) throw new BaseError('The anchor chain has no node.')
-  const hashPairs = await createFastKeccakPairs()
+  const hashPairs = await createKeccakPairs()
   const hashRoster = await createRosterHasher()
   const bell = createBatchBell()
   const closer = createCloser({
@@ -458,7 +488,7 @@ async function runWorker(
   try {
     await attestations.attestDue()
     server = await serveHttp(app, config.listen, config.limits)
-    doors = openDoors({ config, ingest, log })
+    doors = await openDoors({ config, ingest, log, openDoor: ports.openDoor })
   } catch (error) {
     await release()
     throw error

@@ -18,7 +18,7 @@ export type ChainBlock = {
 /** Reads recent blocks of one chain. */
 export type BlockSource = { latest(): Promise<ChainBlock> }
 
-/** What a chain remembers of a stream; sequence zero when it holds no batch of it. */
+/** What a chain or a peer remembers of a stream; sequence zero when it holds no batch of it. */
 export type HeadSource = {
   head(stream: Hex): Promise<{ readonly sequence: bigint; readonly digest: Hex }>
 }

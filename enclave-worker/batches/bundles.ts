@@ -7,16 +7,20 @@ import { type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import { policyBytes } from '#schemas/policy/policy.ts'
 import { type TrustTierName, trustTiers } from '#schemas/trustTier.ts'
-import { writeMessage } from '#schemas/workerApi.ts'
+import type { Report } from '#schemas/report.ts'
+import { type ProvenReport, readMessage, writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../attest/attestations.ts'
 import type { EnrolledDevice } from '../config.ts'
 import { RateLimitedError } from '../ingest/refusals.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { decodeRecord } from '../ledger/records.ts'
+import { storedMeasuresSchema } from '../state/replay.ts'
 import type { WorkerState } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
-import { type Evidence, gatherEvidence } from './judge.ts'
+import type { DuePeriod } from './dueWork.ts'
+import { type Evidence, EvidenceDroppedError, gatherEvidence } from './judge.ts'
 import { type RosterHasher, findRosterRow, readRosterRow } from './rosterRows.ts'
 
 /** Raised when no report is there that the question is about. */
@@ -105,6 +109,26 @@ export function createBundles(parts: {
     })
   }
 
+  /** The report's measures as they were signed, and what they rest on if that is still kept. */
+  async function measuresOf(
+    due: DuePeriod,
+    sequence: bigint,
+    { report, index }: ProvenReport,
+  ): Promise<{ measures: string; evidence: Evidence | undefined }> {
+    const stored = state.measures.get(`${sequence}/${index}`)
+    try {
+      // Evaluated again rather than stored: the same inputs give the same, to the last byte.
+      const evidence = await gatherEvidence(due, sequence, parts)
+      return { measures: measuresAgain(due, report, evidence), evidence }
+    } catch (error) {
+      if (!(error instanceof EvidenceDroppedError) || stored === undefined) throw error
+      const record = decodeRecord(await parts.ledger.read(stored))
+      if (record.kind !== 'measures') throw error
+      const { text } = readMessage(storedMeasuresSchema, record.json, 'stored measures')
+      return { measures: text, evidence: undefined }
+    }
+  }
+
   async function compose(
     { signed, proven, closed }: Awaited<ReturnType<typeof find>>,
     withPacks: boolean,
@@ -124,21 +148,15 @@ export function createBundles(parts: {
         remedy: 'Try again in a moment; the operator has to configure a certification service.',
       })
     }
-    // Evaluated again rather than stored: the same inputs give the same measures, to the last byte.
-    const evidence = await gatherEvidence({ assignment, period: closed }, batch.sequence, parts)
-    const { measures, findings, measuresHash } = evaluate({
-      policy: assignment.policy,
-      periodStartMs: closed.startMs,
-      periodEndMs: closed.endMs,
-      readings: evidence.readings,
-      packs: evidence.marks,
-      calibrations: evidence.calibrations,
-    })
-    if (measuresHash !== proven.report.measuresHash) {
-      throw new BundleIncompleteError('The report was made from other packs than are kept.', {
-        field: 'subject',
-        metaMessages: [`Signed: ${proven.report.measuresHash}`, `Now: ${measuresHash}`],
-        remedy: 'Enrol the subject’s devices as they were when the batch was signed.',
+    const { measures, evidence } = await measuresOf(
+      { assignment, period: closed },
+      batch.sequence,
+      proven,
+    )
+    if (withPacks && evidence === undefined) {
+      throw new BundleIncompleteError('The packs behind the report have been dropped.', {
+        field: 'packs',
+        remedy: 'Ask without packs; a backup from before the retention still holds them.',
       })
     }
     const content = {
@@ -149,14 +167,14 @@ export function createBundles(parts: {
       streamName: parts.streamName,
       report: proven.report,
       policy: new TextDecoder().decode(policyBytes(assignment.policy)),
-      measures: new TextDecoder().decode(measuresBytes(measures, findings)),
+      measures,
       inclusion: { index: proven.index, path: proven.path },
       batch,
       signature,
       signer,
       attestation,
       roster: await rosterOf(batch.sequence, proven.report.subject),
-      ...(withPacks ? { devices: deviceEvidence(evidence) } : {}),
+      ...(withPacks && evidence !== undefined ? { devices: deviceEvidence(evidence) } : {}),
     }
     return writeBundle(JSON.parse(writeMessage(content)) as Record<string, unknown>)
   }
@@ -186,6 +204,34 @@ export function createBundles(parts: {
       }
     },
   }
+}
+
+/**
+ * The canonical measures of a report, evaluated again.
+ *
+ * @throws {@link BundleIncompleteError} when they are others than were signed
+ */
+export function measuresAgain(
+  { assignment, period }: DuePeriod,
+  report: Pick<Report, 'measuresHash'>,
+  evidence: Evidence,
+): string {
+  const { measures, findings, measuresHash } = evaluate({
+    policy: assignment.policy,
+    periodStartMs: period.startMs,
+    periodEndMs: period.endMs,
+    readings: evidence.readings,
+    packs: evidence.marks,
+    calibrations: evidence.calibrations,
+  })
+  if (measuresHash !== report.measuresHash) {
+    throw new BundleIncompleteError('The report was made from other packs than are kept.', {
+      field: 'subject',
+      metaMessages: [`Signed: ${report.measuresHash}`, `Now: ${measuresHash}`],
+      remedy: 'Enrol the subject’s devices as they were when the batch was signed.',
+    })
+  }
+  return new TextDecoder().decode(measuresBytes(measures, findings))
 }
 
 const tierNames = Object.fromEntries(

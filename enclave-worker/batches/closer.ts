@@ -4,15 +4,15 @@ import type { PairHasher } from '#schemas/merkle/orderedTree.ts'
 import { zeroHash } from '#schemas/report.ts'
 import type { ProvenReport, SignedBatch } from '#schemas/workerApi.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { decodeRecord, encodeJsonRecord, encodeRosterRecords } from '../ledger/records.ts'
+import { decodeRecord, encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
-import { type DeviceState, type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
+import { type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch, reportPath } from './composeBatch.ts'
-import { composeRoster, rosterOrder } from './composeRoster.ts'
+import { type RosterOrder, composeRoster, rosterOrder } from './composeRoster.ts'
 import type { RosterHasher } from './rosterRows.ts'
 import { type DuePeriod, type DueRules, duePeriods, latePeriods } from './dueWork.ts'
-import { type JudgedPeriod, judgePeriod, saysOtherwise } from './judge.ts'
+import { EvidenceDroppedError, type JudgedPeriod, judgePeriod, saysOtherwise } from './judge.ts'
 import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
 
 /** Raised when the clock or the anchor chain do not allow a batch to be signed now. */
@@ -90,7 +90,7 @@ export function createCloser(parts: CloserParts): Closer {
   const fail = parts.failpoint ?? (() => undefined)
   let closing: Promise<SignedBatch | undefined> | undefined
   let heldBecause: string | undefined
-  let inOrder: readonly DeviceState[] = []
+  let inOrder: (RosterOrder & { readonly version: number }) | undefined
   /** Assignments that could not be judged, and when to try again. */
   const notBeforeMs = new Map<string, number>()
   const asleepUntilMs = new Map<string, number>()
@@ -134,12 +134,33 @@ export function createCloser(parts: CloserParts): Closer {
         .get(entry.assignment.key)
         ?.closed.get(periodKey(entry.period))
       if (closed === undefined) continue
-      const again = await judgePeriod(entry, sequence, closed.firstLeaf, parts)
+      const again = await judgeAgain(entry, sequence, closed.firstLeaf)
+      if (again === undefined) continue
       const before = (await readBatch(closed.batchSequence)).signed.reports[closed.index]
       if (before !== undefined && saysOtherwise(again.report, before.report)) judged.push(again)
       else state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
     }
     return judged
+  }
+
+  /** A late pack about a time of which evidence was dropped amends nothing: half is no evidence. */
+  async function judgeAgain(
+    entry: DuePeriod,
+    sequence: bigint,
+    firstLeaf: Hex,
+  ): Promise<JudgedPeriod | undefined> {
+    try {
+      return await judgePeriod(entry, sequence, firstLeaf, parts)
+    } catch (error) {
+      if (!(error instanceof EvidenceDroppedError)) throw error
+      state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
+      log('warn', 'period not amended', {
+        subject: entry.assignment.subjectName,
+        policy: entry.assignment.policy.name,
+        error: error.message,
+      })
+      return undefined
+    }
   }
 
   async function readBatch(sequence: bigint): Promise<StoredBatch> {
@@ -192,8 +213,9 @@ export function createCloser(parts: CloserParts): Closer {
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
     const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
-    // Devices come and are never taken away, so that their number tells whether the order is stale.
-    if (inOrder.length !== state.devices.size) inOrder = rosterOrder(state.devices.values())
+    if (inOrder?.version !== state.fleetVersion) {
+      inOrder = { ...rosterOrder(state.devices.values()), version: state.fleetVersion }
+    }
     const rows = composeRoster(inOrder, sequence, closedAtMs - sinceMs, state.enrolments.retired)
     const { batch, digest, leaves, tree } = composeBatch(
       {
@@ -238,7 +260,7 @@ export function createCloser(parts: CloserParts): Closer {
       })),
     }
     await fail('close.beforeAppend')
-    const roster = encodeRosterRecords(sequence, rows).map((record) => ledger.append(record))
+    const roster = rosterRecords(sequence, rows).map((part) => ledger.append(part.head, part.rows))
     const position = ledger.append(encodeJsonRecord('batch', stored))
     // The packs it speaks about lie before it in the same file: one sync covers both.
     await ledger.commit()

@@ -1,5 +1,6 @@
 import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
 import { decodePack } from '#schemas/pack/decodePack.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import type { Report } from '#schemas/report.ts'
@@ -11,6 +12,11 @@ import { type WorkerState, packsOfPeriod } from '../state/workerState.ts'
 import { evidenceSpan } from '../windows/evidenceSpan.ts'
 import { composeReport } from './composeReport.ts'
 import type { DuePeriod } from './dueWork.ts'
+
+/** Raised when packs that bear on a period were dropped by a retention: nothing is judged without them. */
+export class EvidenceDroppedError extends BaseError {
+  override readonly name = 'EvidenceDroppedError'
+}
 
 /** A period judged: its report, and when the last reading behind it was made and taken. */
 export type JudgedPeriod = DuePeriod & {
@@ -63,7 +69,7 @@ export type Evidence = {
 export async function gatherEvidence(
   { assignment, period }: DuePeriod,
   sequence: bigint,
-  { state, ledger }: { state: WorkerState; ledger: Ledger },
+  { state, ledger }: { state: WorkerState; ledger: Pick<Ledger, 'read'> },
 ): Promise<Evidence> {
   const span = evidenceSpan(assignment.policy, period)
   const marks: PackMark[] = []
@@ -78,6 +84,13 @@ export async function gatherEvidence(
       const ofDevice = state.calibrations.get(device.id) ?? []
       const { series } = assignment.policy.signal
       calibrations.push(...ofDevice.filter((calibration) => calibration.series === series))
+    }
+    if (device.dropped !== undefined && device.dropped.lastTimeMs >= span.startMs) {
+      throw new EvidenceDroppedError('Packs that bear on the period have been dropped.', {
+        field: 'retention',
+        metaMessages: [`Device: ${device.id}`, `Dropped up to: ${device.dropped.lastTimeMs}`],
+        remedy: 'Set the assignment to begin behind what was dropped; a backup still holds it.',
+      })
     }
     for (const pack of packsOfPeriod(device, span, sequence)) {
       const record = decodeRecord(await ledger.read(pack.position))

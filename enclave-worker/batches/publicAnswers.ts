@@ -14,7 +14,7 @@ import { equivocationSchema } from '#schemas/workerAnswers.ts'
 import { readMessage } from '#schemas/workerApi.ts'
 import type { PolicyEntry } from '../config.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { decodeRecord } from '../ledger/records.ts'
+import { type PackTrace, decodeRecord } from '../ledger/records.ts'
 import { type WorkerState, packsOfBatch } from '../state/workerState.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
@@ -76,8 +76,19 @@ export function createPublicAnswers(parts: {
       headSequence: device.headSequence,
       headHash: device.headHash,
       ...(last === undefined ? {} : { lastReceivedMs: last.receivedMs }),
-      equivocations: device.equivocations.size,
+      equivocations: device.equivocations?.size ?? 0,
     }
+  }
+
+  /** What is left of a device's packs of a batch that a retention dropped. */
+  async function tracesOf(sequence: bigint, device: Hex): Promise<PackTrace[]> {
+    const traces: PackTrace[] = []
+    for (const position of state.marks.get(sequence) ?? []) {
+      const record = decodeRecord(await ledger.read(position))
+      if (record.kind !== 'marks') continue
+      traces.push(...record.marks.filter((mark) => mark.device === device))
+    }
+    return traces
   }
 
   return {
@@ -93,7 +104,8 @@ export function createPublicAnswers(parts: {
       const entry = readRosterRow(rows, index)
       const tree = buildTree(parts.hashRoster(rows), parts.hashPairs)
       const known = state.devices.get(device)
-      const packs = known === undefined ? [] : packsOfBatch(known, sequence)
+      const kept = known === undefined ? [] : packsOfBatch(known, sequence)
+      const packs = [...(await tracesOf(sequence, device)), ...kept]
       return {
         ...headOf(stored),
         entry,
@@ -147,10 +159,14 @@ export function createPublicAnswers(parts: {
     async packs(device, after, limit) {
       const packs: Uint8Array[] = []
       let bytes = 0
-      for (const { sequence, position } of state.devices.get(device)?.packs ?? []) {
-        if (sequence <= after) continue
+      const kept = state.devices.get(device)?.packs
+      if (kept === undefined || kept.length === 0) return packs
+      const from = after < kept.sequence(0) ? 0 : Number(after + 1n - kept.sequence(0))
+      for (let index = from; index < kept.length; index += 1) {
         if (packs.length >= limit || bytes > packPageBytes) break
-        const record = decodeRecord(await ledger.read(position))
+        const entry = kept.at(index)
+        if (entry === undefined) break
+        const record = decodeRecord(await ledger.read(entry.position))
         if (record.kind !== 'pack') continue
         packs.push(record.bytes)
         bytes += record.bytes.length

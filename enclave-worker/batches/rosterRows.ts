@@ -1,10 +1,10 @@
-import { digest as sha256 } from '@chainsafe/as-sha256'
-import { createKeccak } from 'hash-wasm'
 import { fastSha256Pairs } from '#schemas/merkle/fastPairHashers.ts'
 import { treeRoot } from '#schemas/merkle/orderedTree.ts'
-import { type Hex, utf8 } from '#schemas/bytes.ts'
+import type { Hex } from '#schemas/bytes.ts'
 import { type RosterEntry, rosterStructure } from '#schemas/roster.ts'
-import type { PackEntry } from '../state/workerState.ts'
+import type { PackLog } from '../state/packLog.ts'
+import type { DeviceState } from '../state/workerState.ts'
+import { constants, createKeccakBatch, words, zeros } from './keccakBatch.ts'
 
 /**
  * A roster as bytes: a hundred thousand lines are hashed and written in the time that as many
@@ -13,52 +13,64 @@ import type { PackEntry } from '../state/workerState.ts'
  */
 export const rosterRowBytes = 32 + 32 + 4 + 4 + 8 + 8 + 32 + 32
 
-const evidenceTag = utf8('plumbline/evidence/1')
-/** 92 = 20 tag + 32 device + 8 sequence + 32 hash: the preimage of `evidenceLeaf`. */
-const evidencePreimageBytes = evidenceTag.length + 32 + 8 + 32
-
-/** Reused: a buffer for each of a hundred thousand lines costs more than the hash over it. */
-const evidencePreimage = Buffer.alloc(evidencePreimageBytes)
-evidencePreimage.set(evidenceTag)
-
-function evidenceLeafOf({ sequence, hash }: PackEntry): Uint8Array {
-  evidencePreimage.writeBigUInt64BE(sequence, evidenceTag.length + 32)
-  evidencePreimage.write(hash.slice(2), evidenceTag.length + 40, 'hex')
-  return sha256(evidencePreimage)
+/** Writes who a row is about. */
+export function writeRosterNames(rows: Buffer, index: number, device: Hex, subject: Hex): void {
+  const at = index * rosterRowBytes
+  rows.write(device.slice(2), at, 'hex')
+  rows.write(subject.slice(2), at + 32, 'hex')
 }
 
-/** Writes `evidenceRoot` of one device's packs, which are in order and there once, at `offset`. */
+const largestUint32 = 0xffffffff
+
+/** `evidenceRoot` of a device's packs from `from` to `to`: in order and there once. */
 function writePacksRoot(
-  rows: Buffer,
-  offset: number,
-  device: string,
-  packs: readonly PackEntry[],
+  rows: DataView,
+  at: number,
+  packs: PackLog,
+  from: number,
+  to: number,
 ): void {
-  const [first] = packs
-  if (first === undefined) return // zero, as the row was made
-  evidencePreimage.write(device.slice(2), evidenceTag.length, 'hex')
-  if (packs.length === 1) {
-    rows.set(evidenceLeafOf(first), offset)
+  if (to - from === 1) {
+    packs.writeLeaf(from, rows, at)
     return
   }
-  const leaves = new Uint8Array(packs.length * 32)
-  for (const [index, pack] of packs.entries()) leaves.set(evidenceLeafOf(pack), index * 32)
-  rows.set(treeRoot(leaves, fastSha256Pairs), offset)
+  const leaves = new Uint8Array((to - from) * 32)
+  const view = new DataView(leaves.buffer)
+  for (let index = from; index < to; index += 1) packs.writeLeaf(index, view, (index - from) * 32)
+  const root = treeRoot(leaves, fastSha256Pairs)
+  for (let byte = 0; byte < 32; byte += 1) rows.setUint8(at + byte, root[byte] ?? 0)
 }
 
-export type RosterLine = Omit<RosterEntry, 'packsRoot'> & { readonly packs: readonly PackEntry[] }
-
-/** Writes one line at `index` of rows that are all zero there. */
-export function writeRosterRow(rows: Buffer, index: number, line: RosterLine): void {
-  const at = index * rosterRowBytes
-  rows.write(line.device.slice(2), at, 'hex')
-  rows.write(line.subject.slice(2), at + 32, 'hex')
-  rows.writeUInt32BE(line.expectedReadings, at + 64)
-  rows.writeUInt32BE(line.heardReadings, at + 68)
-  rows.writeBigUInt64BE(line.firstSequence, at + 72)
-  rows.writeBigUInt64BE(line.lastSequence, at + 80)
-  rows.write(line.headHash.slice(2), at + 88, 'hex')
-  writePacksRoot(rows, at + 120, line.device, line.packs)
+/**
+ * Completes a row of which the names stand: what was expected of a device and what it sent.
+ *
+ * @param from - Place in the device's packs of the first that the batch holds.
+ * @param to - Behind the last; the same as `from` when the device was silent.
+ */
+export function writeRosterRow(
+  rows: DataView,
+  at: number,
+  { packs, headHash }: Pick<DeviceState, 'packs' | 'headHash'>,
+  expected: number,
+  from: number,
+  to: number,
+): void {
+  rows.setUint32(at + 64, expected)
+  let heard = 0
+  for (let index = from; index < to; index += 1) heard += packs.readings(index)
+  rows.setUint32(at + 68, Math.min(largestUint32, heard))
+  if (to > from) {
+    rows.setBigUint64(at + 72, packs.sequence(from))
+    rows.setBigUint64(at + 80, packs.sequence(to - 1))
+    writePacksRoot(rows, at + 120, packs, from, to)
+  }
+  // The last pack in this batch or an earlier one; packs of the next are not told.
+  if (to > 0) packs.writeHash(to - 1, rows, at + 88)
+  else {
+    // Nothing at or before this batch is kept in memory: what came before the oldest that is.
+    const before = Buffer.from((packs.firstPrevious ?? headHash).slice(2), 'hex')
+    for (let byte = 0; byte < 32; byte += 1) rows.setUint8(at + 88 + byte, before[byte] ?? 0)
+  }
 }
 
 export function readRosterRow(bytes: Uint8Array, index: number): RosterEntry {
@@ -100,25 +112,22 @@ export function readRosterRows(rows: Uint8Array): RosterEntry[] {
 /** Turns rows into the leaves of the roster tree: `rosterLeaf` of every line, one after the other. */
 export type RosterHasher = (rows: Uint8Array) => Uint8Array
 
-export async function createRosterHasher(): Promise<RosterHasher> {
-  const keccak = await createKeccak(256)
-  return (rows) => {
-    const count = rows.length / rosterRowBytes
-    const leaves = new Uint8Array(count * 32)
-    // Type hash and eight words; integers stand at the right end of theirs.
-    const preimage = new Uint8Array(9 * 32)
-    preimage.set(rosterStructure.typeHash)
-    for (let index = 0; index < count; index += 1) {
-      const at = index * rosterRowBytes
-      preimage.set(rows.subarray(at, at + 64), 32)
-      preimage.set(rows.subarray(at + 64, at + 68), 4 * 32 - 4)
-      preimage.set(rows.subarray(at + 68, at + 72), 5 * 32 - 4)
-      preimage.set(rows.subarray(at + 72, at + 80), 6 * 32 - 8)
-      preimage.set(rows.subarray(at + 80, at + 88), 7 * 32 - 8)
-      preimage.set(rows.subarray(at + 88, at + 152), 7 * 32)
-      keccak.init().update(preimage)
-      leaves.set(keccak.digest('binary'), index * 32)
-    }
-    return leaves
-  }
+/** Type hash and eight words; integers stand at the right end of theirs. */
+export function createRosterHasher(): Promise<RosterHasher> {
+  return createKeccakBatch(
+    [
+      ...constants(rosterStructure.typeHash),
+      ...words(0, 8),
+      ...zeros(3),
+      { kind: 'half', offset: 64 },
+      ...zeros(3),
+      { kind: 'half', offset: 68 },
+      ...zeros(3),
+      ...words(72, 1),
+      ...zeros(3),
+      ...words(80, 1),
+      ...words(88, 8),
+    ],
+    rosterRowBytes,
+  )
 }

@@ -33,11 +33,11 @@ export function admit(device: DeviceState, pack: CheckedPack): Admission {
     if (pack.previous === device.headHash) return { kind: 'next' }
     return { kind: 'fork', entry: device.packs.at(-1) }
   }
-  const oldest = device.packs[0]
-  if (oldest === undefined || pack.sequence < oldest.sequence) {
-    return { kind: 'forgotten', oldest: oldest?.sequence ?? expected }
+  const { packs } = device
+  if (packs.length === 0 || pack.sequence < packs.sequence(0)) {
+    return { kind: 'forgotten', oldest: packs.length === 0 ? expected : packs.sequence(0) }
   }
-  const entry = device.packs[Number(pack.sequence - oldest.sequence)]
+  const entry = packs.at(Number(pack.sequence - packs.sequence(0)))
   if (entry?.hash === pack.hash) return { kind: 'duplicate', entry }
   return { kind: 'fork', entry }
 }

@@ -229,10 +229,9 @@ export function createIngest(parts: {
     for (const { device, pack, bytes, standing } of forks) {
       const key = `${pack.sequence}/${pack.hash}`
       counters.equivocations += 1
-      if (device.equivocations.has(key) || device.equivocations.size >= equivocationsPerDevice) {
-        continue
-      }
-      device.equivocations.add(key)
+      const known = (device.equivocations ??= new Set())
+      if (known.has(key) || known.size >= equivocationsPerDevice) continue
+      known.add(key)
       const other = decodeRecord(bytes)
       const first =
         standing === undefined ? undefined : decodeRecord(await ledger.read(standing.position))

@@ -9,15 +9,12 @@ export const frameHeaderBytes = 4 + 4 + 8
 /** Larger than any group of records may grow; a length above it is damage, not a frame. */
 export const maxFrameBodyBytes = 64 * 1024 * 1024
 
-/** A frame's bytes around a body that is already sealed. */
-export function encodeFrame(number: bigint, body: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(frameHeaderBytes + body.length)
-  const view = new DataView(frame.buffer)
-  view.setUint32(0, body.length, true)
+/** Writes the header of a frame whose body stands behind it already. */
+export function closeFrame(frame: Uint8Array, number: bigint): void {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length)
+  view.setUint32(0, frame.length - frameHeaderBytes, true)
   view.setBigUint64(8, number, true)
-  frame.set(body, frameHeaderBytes)
   view.setUint32(4, crc32(frame.subarray(8)), true)
-  return frame
 }
 
 /** A frame read back, or the reason why the bytes are none. */
@@ -54,6 +51,19 @@ export function readFrame(bytes: Uint8Array, offset: number): FrameReading {
     number: view.getBigUint64(8, true),
     body: bytes.subarray(offset + frameHeaderBytes, end),
     end,
+  }
+}
+
+/** Size of a segment's header. 64 = magic 8 + seal id 4 + stream 32 + first frame's number 8 + reserve 12 */
+export const segmentHeaderBytes = 64
+
+/** Where the last whole frame of a segment's bytes ends. */
+export function wholeFrames(bytes: Uint8Array): number {
+  let end = Math.min(segmentHeaderBytes, bytes.length)
+  for (;;) {
+    const reading = readFrame(bytes, end)
+    if (reading.kind !== 'frame') return end
+    end = reading.end
   }
 }
 

@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { BaseError } from '#schemas/errors.ts'
 import { type Hex, concatBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
 import {
-  encodeFrame,
+  closeFrame,
   frameHeaderBytes,
   maxFrameBodyBytes,
   readFrame,
   recordHeaderBytes,
+  segmentHeaderBytes,
   splitRecords,
 } from './frame.ts'
 import { LedgerCorruptError, LedgerFailedError, LedgerForeignError } from './ledgerErrors.ts'
@@ -27,7 +28,11 @@ export type LedgerPosition = {
  * that call's promise resolves: everything that waits shares one write and one fsync.
  */
 export type Ledger = {
-  append(record: Uint8Array): LedgerPosition
+  /**
+   * @param rest - The end of the record, where it lies apart from its beginning. Neither may be
+   *   changed before the record is committed.
+   */
+  append(record: Uint8Array, rest?: Uint8Array): LedgerPosition
   commit(): Promise<void>
   read(position: LedgerPosition): Promise<Uint8Array>
   /** Bytes appended and not yet durable: what a caller bounds to keep memory constant. */
@@ -55,11 +60,25 @@ export type LedgerOptions = {
   readonly failpoint?: ((name: string) => void) | undefined
 }
 
+/** How a ledger is read without being opened for writing. */
+export type LedgerReading = Pick<LedgerOptions, 'folder' | 'stream' | 'seal'> & {
+  readonly onRecord: (record: Uint8Array, position: LedgerPosition) => void
+  /** Awaited behind every frame, for callers that write what they read. */
+  readonly onFrame?: () => Promise<void>
+}
+
+/** A ledger that is read only: its records by their places, until it is closed. */
+export type LedgerReader = Pick<Ledger, 'read' | 'close'> & {
+  readonly frames: bigint
+  readonly bytes: number
+}
+
+const none = new Uint8Array()
 const magic = utf8('PLUMBLG1')
-/** 64 = magic 8 + seal id 4 + stream 32 + number of the first frame 8 + reserve 12 */
-const segmentHeaderBytes = 64
 const defaultSegmentBytes = 64 * 1024 * 1024
 const openedFrameCacheBytes = 32 * 1024 * 1024
+/** Memory for frames that is kept from one to the next; a larger frame has its own. */
+const keptScratchBytes = 32 * 1024 * 1024
 /** A frame is closed before it grows beyond this, however many callers wait. */
 const targetFrameBytes = 8 * 1024 * 1024
 
@@ -73,6 +92,13 @@ function segmentHeader(stream: Hex, seal: Seal, firstFrame: bigint): Uint8Array 
   const id = new Uint8Array(4)
   new DataView(id.buffer).setUint32(0, seal.id, true)
   return concatBytes(magic, id, fromHex(stream, 'stream', 32), rest)
+}
+
+/** Whose a segment is and how it is sealed; `undefined` when the bytes are none. */
+export function readSegmentHead(bytes: Uint8Array): { stream: Hex; seal: number } | undefined {
+  if (bytes.length < segmentHeaderBytes || toHex(bytes.subarray(0, 8)) !== toHex(magic)) return
+  const view = new DataView(bytes.buffer, bytes.byteOffset, segmentHeaderBytes)
+  return { stream: toHex(bytes.subarray(12, 44)), seal: view.getUint32(8, true) }
 }
 
 function assertSegmentHeader(bytes: Uint8Array, name: string, stream: Hex, seal: Seal): bigint {
@@ -132,19 +158,22 @@ type LedgerEnd = {
   readonly totalBytes: number
 }
 
+type ReadOptions = LedgerReading & { readonly isReadOnly: boolean }
+
 /** Reads one segment's frames and answers where the last whole one ends. */
 async function readSegment(
   handle: FileHandle,
   segment: number,
   isLast: boolean,
   expectedFrame: bigint | undefined,
-  { stream, seal, onRecord }: LedgerOptions,
+  { stream, seal, onRecord, onFrame, isReadOnly }: ReadOptions,
 ): Promise<{ nextFrame: bigint; end: number }> {
   const name = segmentName(segment)
   const bytes = new Uint8Array(await handle.readFile())
   if (isLast && bytes.length < segmentHeaderBytes) {
     // The crash fell between creating the file and its first sync: it holds nothing yet.
     const nextFrame = expectedFrame ?? 0n
+    if (isReadOnly) return { nextFrame, end: bytes.length }
     await handle.truncate(0)
     await handle.write(segmentHeader(stream, seal, nextFrame), 0, segmentHeaderBytes, 0)
     await handle.sync()
@@ -164,8 +193,10 @@ async function readSegment(
       if (!isLast || hasFrameBehind(bytes, offset, nextFrame)) {
         throw new LedgerCorruptError(where, reading.problem)
       }
-      await handle.truncate(offset)
-      await handle.sync()
+      if (!isReadOnly) {
+        await handle.truncate(offset)
+        await handle.sync()
+      }
       return { nextFrame, end: offset }
     }
     if (reading.number !== nextFrame) {
@@ -183,6 +214,7 @@ async function readSegment(
     const records = splitRecords(body)
     if (records === undefined) throw new LedgerCorruptError(where, 'its records do not add up')
     for (const { at, record } of records) onRecord(record, { segment, frame: offset, at })
+    await onFrame?.()
     nextFrame += 1n
     offset = reading.end
   }
@@ -191,7 +223,7 @@ async function readSegment(
 async function readBack(
   names: readonly string[],
   handles: Map<number, FileHandle>,
-  options: LedgerOptions,
+  options: ReadOptions,
 ): Promise<LedgerEnd> {
   let nextFrame: bigint | undefined
   let segment = 0
@@ -199,13 +231,92 @@ async function readBack(
   let totalBytes = 0
   for (const [index, name] of names.entries()) {
     segment = Number.parseInt(name, 10)
-    const handle = await open(join(options.folder, name), 'r+')
+    const handle = await open(join(options.folder, name), options.isReadOnly ? 'r' : 'r+')
     handles.set(segment, handle)
     const isLast = index === names.length - 1
     ;({ nextFrame, end } = await readSegment(handle, segment, isLast, nextFrame, options))
     totalBytes += end
   }
   return { nextFrame: nextFrame ?? 0n, segment, end, totalBytes }
+}
+
+/** Names of a folder's segments, in order. */
+export async function segmentNames(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => /^\d{10}\.segment$/.test(name)).sort()
+}
+
+function recordAt(body: Uint8Array, { at }: LedgerPosition): Uint8Array {
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  const start = at + recordHeaderBytes
+  return body.subarray(start, start + view.getUint32(at, true))
+}
+
+/** Opens frames by their place and keeps the last ones open. */
+function frameOpener(
+  handles: ReadonlyMap<number, FileHandle>,
+  seal: Seal,
+): (position: LedgerPosition) => Promise<Uint8Array> {
+  const opened = new Map<string, OpenedBody>()
+  let openedBytes = 0
+
+  return async (position) => {
+    const key = `${position.segment}/${position.frame}`
+    const known = opened.get(key)
+    if (known !== undefined) {
+      opened.delete(key)
+      opened.set(key, known)
+      return known.body
+    }
+    const handle = handles.get(position.segment)
+    const where = `${segmentName(position.segment)}, offset ${position.frame}`
+    if (handle === undefined) throw new LedgerCorruptError(where, 'the segment is not there')
+    const header = new Uint8Array(frameHeaderBytes)
+    await handle.read(header, 0, frameHeaderBytes, position.frame)
+    const length = new DataView(header.buffer).getUint32(0, true)
+    if (length > maxFrameBodyBytes) throw new LedgerCorruptError(where, 'the length is impossible')
+    const bytes = new Uint8Array(frameHeaderBytes + length)
+    await handle.read(bytes, 0, bytes.length, position.frame)
+    const reading = readFrame(bytes, 0)
+    if (reading.kind !== 'frame') {
+      throw new LedgerCorruptError(where, reading.kind === 'broken' ? reading.problem : 'no frame')
+    }
+    const body = seal.open(reading.number, reading.body)
+    opened.set(key, { body })
+    openedBytes += body.length
+    for (const [oldest, entry] of opened) {
+      if (openedBytes <= openedFrameCacheBytes || oldest === key) break
+      opened.delete(oldest)
+      openedBytes -= entry.body.length
+    }
+    return body
+  }
+}
+
+/**
+ * Reads a ledger and changes nothing on the disk: a tail that was never acknowledged is passed over.
+ *
+ * @throws {@link LedgerCorruptError} | {@link LedgerForeignError}
+ */
+export async function readLedger(reading: LedgerReading): Promise<LedgerReader> {
+  const handles = new Map<number, FileHandle>()
+  const close = async (): Promise<void> => {
+    for (const handle of handles.values()) await handle.close()
+    handles.clear()
+  }
+  try {
+    const names = await segmentNames(reading.folder)
+    const end = await readBack(names, handles, { ...reading, isReadOnly: true })
+    const openFrame = frameOpener(handles, reading.seal)
+    return {
+      frames: end.nextFrame,
+      bytes: end.totalBytes,
+      read: async (position) => recordAt(await openFrame(position), position),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
 }
 
 /**
@@ -221,7 +332,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const segmentLimit = options.segmentBytes ?? defaultSegmentBytes
   const fail = options.failpoint ?? (() => undefined)
   await mkdir(folder, { recursive: true })
-  const names = (await readdir(folder)).filter((name) => /^\d{10}\.segment$/.test(name)).sort()
+  const names = await segmentNames(folder)
   const handles = new Map<number, FileHandle>()
 
   async function createSegment(number: number, firstFrame: bigint): Promise<FileHandle> {
@@ -238,7 +349,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   let end: number
   let totalBytes: number
   try {
-    ;({ nextFrame, segment, end, totalBytes } = await readBack(names, handles, options))
+    ;({ nextFrame, segment, end, totalBytes } = await readBack(names, handles, {
+      ...options,
+      isReadOnly: false,
+    }))
     if (names.length === 0) {
       segment = 1
       await createSegment(1, 0n)
@@ -291,10 +405,23 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   /** Groups that take no more records, since their bytes are on the way or their size is settled. */
   const sealedOff = new WeakSet<Group>()
 
+  let scratch = new Uint8Array(64 * 1024)
+  /** One frame is written at a time, so that they can share their memory. */
+  function takeScratch(bytes: number): Uint8Array {
+    if (bytes > scratch.length) {
+      const grown = new Uint8Array(Math.ceil(bytes * 1.25))
+      if (grown.length > keptScratchBytes) return grown.subarray(0, bytes)
+      scratch = grown
+    }
+    return scratch.subarray(0, bytes)
+  }
+
   async function writeGroup(group: Group): Promise<void> {
     let handle = handles.get(group.segment)
     if (handle === undefined) handle = await createSegment(group.segment, group.number)
-    const frame = encodeFrame(group.number, seal.seal(group.number, concatBytes(...group.parts)))
+    const frame = takeScratch(frameHeaderBytes + seal.overheadBytes + group.bytes)
+    seal.seal(group.number, group.parts, frame, frameHeaderBytes)
+    closeFrame(frame, group.number)
     fail('ledger.beforeWrite')
     let written = 0
     while (written < frame.length) {
@@ -335,57 +462,25 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     }
   }
 
-  const opened = new Map<string, OpenedBody>()
-  let openedBytes = 0
-
-  async function openFrame(position: LedgerPosition): Promise<Uint8Array> {
-    const key = `${position.segment}/${position.frame}`
-    const known = opened.get(key)
-    if (known !== undefined) {
-      opened.delete(key)
-      opened.set(key, known)
-      return known.body
-    }
-    const handle = handles.get(position.segment)
-    const where = `${segmentName(position.segment)}, offset ${position.frame}`
-    if (handle === undefined) throw new LedgerCorruptError(where, 'the segment is not there')
-    const header = new Uint8Array(frameHeaderBytes)
-    await handle.read(header, 0, frameHeaderBytes, position.frame)
-    const length = new DataView(header.buffer).getUint32(0, true)
-    if (length > maxFrameBodyBytes) throw new LedgerCorruptError(where, 'the length is impossible')
-    const bytes = new Uint8Array(frameHeaderBytes + length)
-    await handle.read(bytes, 0, bytes.length, position.frame)
-    const reading = readFrame(bytes, 0)
-    if (reading.kind !== 'frame') {
-      throw new LedgerCorruptError(where, reading.kind === 'broken' ? reading.problem : 'no frame')
-    }
-    const body = seal.open(reading.number, reading.body)
-    opened.set(key, { body })
-    openedBytes += body.length
-    for (const [oldest, entry] of opened) {
-      if (openedBytes <= openedFrameCacheBytes || oldest === key) break
-      opened.delete(oldest)
-      openedBytes -= entry.body.length
-    }
-    return body
-  }
+  const openFrame = frameOpener(handles, seal)
 
   return {
-    append(record) {
+    append(record, rest = none) {
       if (failure !== undefined) throw failure
-      if (closed || recordHeaderBytes + record.length > maxFrameBodyBytes - seal.overheadBytes) {
+      const length = record.length + rest.length
+      if (closed || recordHeaderBytes + length > maxFrameBodyBytes - seal.overheadBytes) {
         throw new BaseError(closed ? 'The ledger is closed.' : 'The record is too large.')
       }
       let group = openGroup()
-      if (group.bytes > 0 && group.bytes + record.length > maxFrameBodyBytes / 2) {
+      if (group.bytes > 0 && group.bytes + length > maxFrameBodyBytes / 2) {
         sealedOff.add(group)
         group = openGroup()
       }
       const position = { segment: group.segment, frame: group.frame, at: group.bytes }
       const header = new Uint8Array(recordHeaderBytes)
-      new DataView(header.buffer).setUint32(0, record.length, true)
-      group.parts.push(header, record)
-      group.bytes += header.length + record.length
+      new DataView(header.buffer).setUint32(0, length, true)
+      group.parts.push(header, record, rest)
+      group.bytes += header.length + length
       return position
     },
     async commit() {
@@ -395,12 +490,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       flushing ??= flush()
       await last.done.promise
     },
-    async read(position) {
-      const body = await openFrame(position)
-      const view = new DataView(body.buffer, body.byteOffset, body.length)
-      const start = position.at + recordHeaderBytes
-      return body.subarray(start, start + view.getUint32(position.at, true))
-    },
+    read: async (position) => recordAt(await openFrame(position), position),
     pendingBytes: () => groups.reduce((sum, group) => sum + group.bytes, 0),
     stats: () => ({ frames: nextFrame, bytes: totalBytes, segments: handles.size, syncs }),
     async close() {

@@ -36,6 +36,12 @@ const jsonKinds = {
   enrolment: 7,
   freeze: 8,
   retire: 9,
+  /** What a report's hash of measures stands for, kept when the packs behind it were dropped. */
+  measures: 13,
+  /** What a retention dropped, and when. */
+  retention: 14,
+  /** That this ledger was brought back from a backup. */
+  restored: 15,
 } as const
 export type JsonKind = keyof typeof jsonKinds
 /** A part of a batch's roster, in rows; the batch's own record follows it. */
@@ -45,7 +51,25 @@ export type RosterRecord = {
   readonly rows: Uint8Array
 }
 
-export type LedgerRecord = PackRecord | RosterRecord | JsonRecord
+/** What is left of packs that a retention dropped: their place in a batch, for proofs about it. */
+export type MarksRecord = {
+  readonly kind: 'marks'
+  readonly batchSequence: bigint
+  readonly marks: readonly PackTrace[]
+}
+export type PackTrace = { readonly device: Hex; readonly sequence: bigint; readonly hash: Hex }
+
+/** Where the chains of devices stand whose oldest packs were dropped. */
+export type BaseRecord = { readonly kind: 'base'; readonly devices: readonly DeviceBase[] }
+export type DeviceBase = PackTrace & {
+  /** How many packs and readings were dropped, up to this one. */
+  readonly packs: number
+  readonly readings: number
+  /** Latest stamp in them: about no time up to here can anything be judged again. */
+  readonly lastTimeMs: number
+}
+
+export type LedgerRecord = PackRecord | RosterRecord | MarksRecord | BaseRecord | JsonRecord
 
 const packKind = 1
 /** 1 kind + 32 device + 8 sequence + 32 previous + 32 hash + 8 boot + 8 first + 8 last + 4 readings + 8 received + 8 batch */
@@ -98,15 +122,72 @@ const rosterKind = 10
 /** A whole number of rows (152 bytes), so that no part ends within one: about 30 MB. */
 const rosterPartBytes = 200_000 * 152
 
-/** A roster as records, each of a size that a frame can hold. */
-export function encodeRosterRecords(batchSequence: bigint, rows: Uint8Array): Uint8Array[] {
-  const records: Uint8Array[] = []
+/** A roster as records, each of a size that a frame can hold: its beginning, and rows as they lie. */
+export function rosterRecords(
+  batchSequence: bigint,
+  rows: Uint8Array,
+): { readonly head: Uint8Array; readonly rows: Uint8Array }[] {
+  const records: { head: Uint8Array; rows: Uint8Array }[] = []
   for (let at = 0; at < rows.length; at += rosterPartBytes) {
-    const part = rows.subarray(at, at + rosterPartBytes)
-    const record = new Uint8Array(9 + part.length)
-    record[0] = rosterKind
-    new DataView(record.buffer).setBigUint64(1, batchSequence)
-    record.set(part, 9)
+    const head = new Uint8Array(9)
+    head[0] = rosterKind
+    new DataView(head.buffer).setBigUint64(1, batchSequence)
+    records.push({ head, rows: rows.subarray(at, at + rosterPartBytes) })
+  }
+  return records
+}
+
+const marksKind = 11
+const baseKind = 12
+/** 72 = 32 device + 8 sequence + 32 hash */
+const traceBytes = 72
+/** 96 = 72 of the trace + 8 packs + 8 readings + 8 last time */
+const deviceBaseBytes = traceBytes + 24
+/** Rows in a record at most: about 10 MB. */
+const rowsPerRecord = 100_000
+
+function writeTrace(target: Buffer, start: number, { device, sequence, hash }: PackTrace): void {
+  target.write(device.slice(2), start, 'hex')
+  target.writeBigUInt64BE(sequence, start + 32)
+  target.write(hash.slice(2), start + 40, 'hex')
+}
+
+function readTrace(bytes: Buffer, start: number): PackTrace {
+  return {
+    device: `0x${bytes.toString('hex', start, start + 32)}`,
+    sequence: bytes.readBigUInt64BE(start + 32),
+    hash: `0x${bytes.toString('hex', start + 40, start + traceBytes)}`,
+  }
+}
+
+/** The traces of one batch's packs as records. */
+export function marksRecords(batchSequence: bigint, marks: readonly PackTrace[]): Uint8Array[] {
+  const records: Uint8Array[] = []
+  for (let from = 0; from < marks.length; from += rowsPerRecord) {
+    const part = marks.slice(from, from + rowsPerRecord)
+    const record = Buffer.alloc(9 + part.length * traceBytes)
+    record[0] = marksKind
+    record.writeBigUInt64BE(batchSequence, 1)
+    for (const [index, mark] of part.entries()) writeTrace(record, 9 + index * traceBytes, mark)
+    records.push(record)
+  }
+  return records
+}
+
+/** Where devices' chains stand, as records. */
+export function baseRecords(devices: readonly DeviceBase[]): Uint8Array[] {
+  const records: Uint8Array[] = []
+  for (let from = 0; from < devices.length; from += rowsPerRecord) {
+    const part = devices.slice(from, from + rowsPerRecord)
+    const record = Buffer.alloc(1 + part.length * deviceBaseBytes)
+    record[0] = baseKind
+    for (const [index, base] of part.entries()) {
+      const start = 1 + index * deviceBaseBytes
+      writeTrace(record, start, base)
+      record.writeBigUInt64BE(BigInt(base.packs), start + traceBytes)
+      record.writeBigUInt64BE(BigInt(base.readings), start + traceBytes + 8)
+      record.writeBigInt64BE(BigInt(base.lastTimeMs), start + traceBytes + 16)
+    }
     records.push(record)
   }
   return records
@@ -147,6 +228,25 @@ export function decodeRecord(record: Uint8Array): LedgerRecord {
   if (kind === rosterKind && record.length >= 9) {
     const view = new DataView(record.buffer, record.byteOffset, record.length)
     return { kind: 'roster', batchSequence: view.getBigUint64(1), rows: record.subarray(9) }
+  }
+  if (kind === marksKind && (record.length - 9) % traceBytes === 0) {
+    const bytes = Buffer.from(record.buffer, record.byteOffset, record.length)
+    const marks: PackTrace[] = []
+    for (let at = 9; at < bytes.length; at += traceBytes) marks.push(readTrace(bytes, at))
+    return { kind: 'marks', batchSequence: bytes.readBigUInt64BE(1), marks }
+  }
+  if (kind === baseKind && (record.length - 1) % deviceBaseBytes === 0) {
+    const bytes = Buffer.from(record.buffer, record.byteOffset, record.length)
+    const devices: DeviceBase[] = []
+    for (let at = 1; at < bytes.length; at += deviceBaseBytes) {
+      devices.push({
+        ...readTrace(bytes, at),
+        packs: Number(bytes.readBigUInt64BE(at + traceBytes)),
+        readings: Number(bytes.readBigUInt64BE(at + traceBytes + 8)),
+        lastTimeMs: Number(bytes.readBigInt64BE(at + traceBytes + 16)),
+      })
+    }
+    return { kind: 'base', devices }
   }
   for (const [name, code] of Object.entries(jsonKinds)) {
     if (code !== kind) continue

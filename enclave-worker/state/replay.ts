@@ -3,7 +3,7 @@ import { readStoredBatch } from '../batches/storedBatch.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/records.ts'
 import { equivocationSchema } from '#schemas/workerAnswers.ts'
-import { attestationSchema, hexSchema, readMessage } from '#schemas/workerApi.ts'
+import { attestationSchema, hexSchema, readMessage, unsignedSchema } from '#schemas/workerApi.ts'
 import { applyEnrolment } from '../enrolment/enrolmentBook.ts'
 import {
   enrolledDeviceOf,
@@ -13,6 +13,7 @@ import {
 import {
   type WorkerState,
   applyAssignment,
+  applyBase,
   applyBatch,
   applyDevice,
   applyPack,
@@ -20,6 +21,14 @@ import {
 
 const bootSchema = z.strictObject({ atMs: z.number(), signer: z.string() })
 const deviceEventSchema = z.strictObject({ device: hexSchema(32), atMs: z.number() })
+const restoredSchema = z.looseObject({ atMs: z.number() })
+/** What the ledger keeps of a report's measures when the packs behind it are dropped. */
+export const storedMeasuresSchema = z.strictObject({
+  batchSequence: unsignedSchema,
+  index: z.number().int(),
+  /** Canonical text, as bundles carry it. */
+  text: z.string(),
+})
 const assignmentsSchema = z.strictObject({ atMs: z.number(), keys: z.array(z.string()) })
 
 /** Takes one record of the ledger into the state, in the order in which it was written. */
@@ -55,6 +64,31 @@ export function replayRecord(
       )
       return
     }
+    case 'base': {
+      for (const base of record.devices) applyBase(state, base)
+      return
+    }
+    case 'marks': {
+      const beside = state.marks.get(record.batchSequence)
+      if (beside === undefined) state.marks.set(record.batchSequence, [position])
+      else beside.push(position)
+      return
+    }
+    case 'measures': {
+      const { batchSequence, index } = readMessage(
+        storedMeasuresSchema,
+        record.json,
+        'stored measures',
+      )
+      state.measures.set(`${batchSequence}/${index}`, position)
+      return
+    }
+    case 'retention':
+      return
+    case 'restored': {
+      state.restoredMs = readMessage(restoredSchema, record.json, 'restored record').atMs
+      return
+    }
     case 'attestation': {
       const { statement } = readMessage(attestationSchema, record.json, 'stored attestation')
       state.attestations.set(`${statement.signer}/${statement.anchorChainId}`, position)
@@ -66,7 +100,8 @@ export function replayRecord(
         record.json,
         'stored equivocation',
       )
-      state.devices.get(device)?.equivocations.add(`${sequence}/${hash}`)
+      const known = state.devices.get(device)
+      if (known !== undefined) (known.equivocations ??= new Set()).add(`${sequence}/${hash}`)
       state.equivocations.push(position)
       return
     }

@@ -4,22 +4,11 @@ import { zeroHash } from '#schemas/report.ts'
 import type { EnrolledDevice } from '../config.ts'
 import { type EnrolmentBook, createEnrolmentBook } from '../enrolment/enrolmentBook.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
-import type { PackRecord } from '../ledger/records.ts'
+import type { DeviceBase, PackRecord } from '../ledger/records.ts'
 import type { Period } from '../windows/periods.ts'
+import { type PackEntry, PackLog } from './packLog.ts'
 
-/** What is kept in memory of an accepted pack; its bytes stay in the ledger. */
-export type PackEntry = {
-  readonly sequence: bigint
-  readonly previous: Hex
-  readonly hash: Hex
-  readonly bootCount: bigint
-  readonly firstTimeMs: number
-  readonly lastTimeMs: number
-  readonly readings: number
-  readonly receivedMs: number
-  readonly batchSequence: bigint
-  readonly position: LedgerPosition
-}
+export type { PackEntry } from './packLog.ts'
 
 export type DeviceState = {
   readonly id: Hex
@@ -29,8 +18,11 @@ export type DeviceState = {
   headSequence: bigint
   headHash: Hex
   /** Ascending by sequence, from the oldest that is still kept. */
-  readonly packs: PackEntry[]
-  readonly equivocations: Set<string>
+  readonly packs: PackLog
+  /** What a retention dropped of its chain, before the oldest that is kept. */
+  dropped: DeviceBase | undefined
+  /** `sequence/hash` of what contradicted its chain; absent for nearly all devices. */
+  equivocations: Set<string> | undefined
   /** Packs that may still come at once, and as of when: a bucket that fills with time. */
   allowance: { tokens: number; atMs: number } | undefined
 }
@@ -70,6 +62,8 @@ export type AssignmentState = {
 /** Everything the worker knows, rebuilt from the ledger at every boot by the same functions. */
 export type WorkerState = {
   readonly devices: Map<Hex, DeviceState>
+  /** Changes whenever a device comes or is enrolled: what was derived from the fleet is stale then. */
+  fleetVersion: number
   readonly bySubject: Map<Hex, DeviceState[]>
   readonly enrolments: EnrolmentBook
   /** As configured, by device. */
@@ -80,6 +74,12 @@ export type WorkerState = {
   /** By signer, then by chain. */
   readonly attestations: Map<string, LedgerPosition>
   readonly equivocations: LedgerPosition[]
+  /** By batch: what is left of packs that a retention dropped. */
+  readonly marks: Map<bigint, LedgerPosition[]>
+  /** By `batch/index` of a report: its measures, where the packs behind it were dropped. */
+  readonly measures: Map<string, LedgerPosition>
+  /** Since when this ledger, brought back from a backup, has signed nothing yet. */
+  restoredMs: number | undefined
   /** Replay only: parts of a roster whose batch has not come yet; a crash may have kept it away. */
   pendingRoster: { readonly sequence: bigint; readonly parts: LedgerPosition[] } | undefined
   /** Where the reports on each subject stand, in order. */
@@ -105,6 +105,7 @@ export function createState(
 ): WorkerState {
   const state: WorkerState = {
     devices: new Map(),
+    fleetVersion: 0,
     bySubject: new Map(),
     enrolments: createEnrolmentBook(),
     calibrations: Map.groupBy(calibrations, ({ device }) => device),
@@ -113,6 +114,9 @@ export function createState(
     batches: [],
     attestations: new Map(),
     equivocations: [],
+    marks: new Map(),
+    measures: new Map(),
+    restoredMs: undefined,
     pendingRoster: undefined,
     rights: new Map(),
     reportsOf: new Map(),
@@ -135,11 +139,13 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     enrolled,
     headSequence: 0n,
     headHash: zeroHash,
-    packs: [],
-    equivocations: new Set(),
+    packs: new PackLog(id),
+    dropped: undefined,
+    equivocations: undefined,
     allowance: undefined,
   }
   state.devices.set(id, device)
+  state.fleetVersion += 1
   if (enrolled !== undefined) {
     const beside = state.bySubject.get(enrolled.subject)
     if (beside === undefined) state.bySubject.set(enrolled.subject, [device])
@@ -157,6 +163,7 @@ export function applyDevice(state: WorkerState, enrolled: EnrolledDevice): void 
   }
   if (known.enrolled !== undefined) return
   known.enrolled = enrolled
+  state.fleetVersion += 1
   const beside = state.bySubject.get(enrolled.subject)
   if (beside === undefined) state.bySubject.set(enrolled.subject, [known])
   else beside.push(known)
@@ -202,6 +209,16 @@ export function applyPack(
   markLate(state, subject, pack)
 }
 
+/** Takes in where a chain stands whose oldest packs were dropped. Comes before all its packs. */
+export function applyBase(state: WorkerState, base: DeviceBase): void {
+  const device = state.devices.get(base.device) ?? addDevice(state, base.device, undefined)
+  device.dropped = base
+  device.headSequence = base.sequence
+  device.headHash = base.hash
+  state.acceptedPacks += base.packs
+  state.acceptedReadings += base.readings
+}
+
 /** Remembers which closed periods a pack speaks about. */
 function markLate(
   state: WorkerState,
@@ -224,11 +241,12 @@ function hasSpokenSince(
   period: Period,
   sequence: bigint,
 ): boolean {
+  const last = Number(sequence)
   return (state.bySubject.get(subject) ?? []).some(({ packs }) => {
     for (let index = packs.length - 1; index >= 0; index -= 1) {
-      const pack = packs[index]
-      if (pack === undefined || pack.batchSequence <= sequence) return false
-      if (pack.firstTimeMs < period.endMs && pack.lastTimeMs >= period.startMs) return true
+      if (packs.batch(index) <= last) return false
+      const isBefore = packs.firstTimeMs(index) < period.endMs
+      if (isBefore && packs.lastTimeMs(index) >= period.startMs) return true
     }
     return false
   })
@@ -274,6 +292,7 @@ export function applyBatch(
     closedAtMs: batch.closedAtMs,
     position,
   })
+  state.restoredMs = undefined
   if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
   for (const { key, firstLeaf, index, startMs, endMs, impactClass } of batch.closed) {
     const subject = key.slice(0, key.indexOf('/')) as Hex
@@ -306,12 +325,13 @@ export function applyBatch(
   // Recounted rather than subtracted: what a batch holds is decided by the packs' own promise.
   let unbatched = 0
   let oldest: number | undefined
-  for (const device of state.devices.values()) {
-    for (let index = device.packs.length - 1; index >= 0; index -= 1) {
-      const pack = device.packs[index]
-      if (pack === undefined || pack.batchSequence <= batch.sequence) break
+  const newest = Number(batch.sequence)
+  for (const { packs } of state.devices.values()) {
+    for (let index = packs.length - 1; index >= 0; index -= 1) {
+      if (packs.batch(index) <= newest) break
       unbatched += 1
-      if (oldest === undefined || pack.receivedMs < oldest) oldest = pack.receivedMs
+      const receivedMs = packs.receivedMs(index)
+      if (oldest === undefined || receivedMs < oldest) oldest = receivedMs
     }
   }
   state.unbatchedPacks = unbatched
@@ -319,26 +339,24 @@ export function applyBatch(
 }
 
 /** The device's packs of one batch, in order: those whose receipts promised it. */
-export function packsOfBatch(device: DeviceState, sequence: bigint): PackEntry[] {
-  const packs: PackEntry[] = []
-  for (let index = device.packs.length - 1; index >= 0; index -= 1) {
-    const pack = device.packs[index]
-    if (pack === undefined || pack.batchSequence < sequence) break
-    if (pack.batchSequence === sequence) packs.push(pack)
-  }
-  return packs.reverse()
+export function packsOfBatch({ packs }: DeviceState, sequence: bigint): PackEntry[] {
+  const { from, to } = packs.ofBatch(Number(sequence))
+  return packs.slice(from, to)
 }
 
 /**
  * The device's packs up to a batch that speak about a span of time, in order. What lies between two
  * of them in the chain is taken too, so that a pack about another time is not taken for a gap.
  */
-export function packsOfPeriod(device: DeviceState, span: Period, sequence: bigint): PackEntry[] {
-  const speaks = (pack: PackEntry): boolean =>
-    pack.batchSequence <= sequence &&
-    pack.firstTimeMs < span.endMs &&
-    pack.lastTimeMs >= span.startMs
-  const first = device.packs.findIndex(speaks)
-  if (first < 0) return []
-  return device.packs.slice(first, device.packs.findLastIndex(speaks) + 1)
+export function packsOfPeriod({ packs }: DeviceState, span: Period, sequence: bigint): PackEntry[] {
+  let from: number | undefined
+  let to = 0
+  const last = Number(sequence)
+  for (let index = 0; index < packs.length; index += 1) {
+    if (packs.firstTimeMs(index) >= span.endMs || packs.lastTimeMs(index) < span.startMs) continue
+    if (packs.batch(index) > last) continue
+    from ??= index
+    to = index + 1
+  }
+  return from === undefined ? [] : packs.slice(from, to)
 }

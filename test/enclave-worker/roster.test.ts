@@ -8,22 +8,22 @@ import {
   findRosterRow,
   readRosterRow,
   rosterRowBytes,
+  writeRosterNames,
   writeRosterRow,
 } from '#worker/batches/rosterRows.ts'
-import type { PackEntry } from '#worker/state/workerState.ts'
+import { PackLog } from '#worker/state/packLog.ts'
 
 const word = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(toHex)
 const uint32 = fc.nat({ max: 0xffffffff })
-const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
 const line = fc.record({
   device: word,
   subject: word,
   expectedReadings: uint32,
-  heardReadings: uint32,
-  firstSequence: uint64,
-  lastSequence: uint64,
   headHash: word,
-  hashes: fc.array(word, { maxLength: 9 }),
+  firstSequence: fc.bigInt({ min: 1n, max: 2n ** 63n }),
+  packs: fc.array(fc.record({ hash: word, readings: fc.nat({ max: 0xffffffff }) }), {
+    maxLength: 9,
+  }),
 })
 
 describe('a roster in rows', () => {
@@ -32,11 +32,38 @@ describe('a roster in rows', () => {
     fc.assert(
       fc.property(fc.array(line, { minLength: 1, maxLength: 8 }), (lines) => {
         const rows = Buffer.alloc(lines.length * rosterRowBytes)
-        const expected = lines.map(({ hashes, ...entry }, index) => {
-          const packs = hashes.map((hash, at) => ({ sequence: BigInt(at + 1), hash }) as PackEntry)
-          writeRosterRow(rows, index, { ...entry, packs })
-          const packsRoot = evidenceRoot(packs.map((pack) => ({ ...pack, device: entry.device })))
-          return { ...entry, packsRoot }
+        const view = new DataView(rows.buffer, rows.byteOffset, rows.length)
+        const expected = lines.map((entry, index) => {
+          const { device, subject, expectedReadings, headHash, firstSequence } = entry
+          const packs = new PackLog(device)
+          for (const [at, { hash, readings }] of entry.packs.entries()) {
+            packs.push({
+              sequence: firstSequence + BigInt(at),
+              previous: entry.packs[at - 1]?.hash ?? headHash,
+              hash,
+              bootCount: 1n,
+              firstTimeMs: 1,
+              lastTimeMs: 2,
+              readings,
+              receivedMs: 3,
+              batchSequence: 1n,
+              position: { segment: 1, frame: 64, at: 0 },
+            })
+          }
+          writeRosterNames(rows, index, device, subject)
+          const at = index * rosterRowBytes
+          writeRosterRow(view, at, { packs, headHash }, expectedReadings, 0, packs.length)
+          const heard = entry.packs.reduce((sum, { readings }) => sum + readings, 0)
+          return {
+            device,
+            subject,
+            expectedReadings,
+            heardReadings: Math.min(0xffffffff, heard),
+            firstSequence: packs.length === 0 ? 0n : firstSequence,
+            lastSequence: packs.length === 0 ? 0n : firstSequence + BigInt(packs.length - 1),
+            headHash: entry.packs.at(-1)?.hash ?? headHash,
+            packsRoot: evidenceRoot([...packs].map((pack) => ({ ...pack, device }))),
+          }
         })
         expect(lines.map((_, index) => readRosterRow(rows, index))).toStrictEqual(expected)
         const leaves = hash(rows)

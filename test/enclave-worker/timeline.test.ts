@@ -451,11 +451,11 @@ describe('a disk that was set back', () => {
     const made = await stage(everyMinute)
     made.world.head = { sequence: 3n, digest: `0x${'dd'.repeat(32)}` }
     await expect(made.restart()).rejects.toThrowErrorMatchingInlineSnapshot(`
-      [RolledBackError: A chain holds a batch that the data folder does not.
+      [RolledBackError: Somebody holds a batch that the data folder does not.
       Field: dataFolder
-      Chain: 31337
+      Witness: chain 31337
       Batch: 3
-      On chain: 0xdddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
+      There: 0xdddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
       Here: nothing behind 0
       Remedy: Bring back the newest copy of the data folder; this one must never sign again.]
     `)
