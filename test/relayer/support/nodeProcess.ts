@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startNodeRelayer } from '#relayer/adapters/node/nodeRelayer.ts'
@@ -17,6 +17,27 @@ export type KillableRelayer = {
 
 const thisFile = fileURLToPath(import.meta.url)
 
+/** This file and all it needs as one, so that a restart is not the time that a thousand files take. */
+async function bundleOnce(folder: string): Promise<string> {
+  const outfile = join(folder, 'node-relayer.mjs')
+  if (!existsSync(outfile)) {
+    const { build } = await import('esbuild')
+    await build({
+      entryPoints: [thisFile],
+      outfile,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      external: ['esbuild'],
+      logLevel: 'error',
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      },
+    })
+  }
+  return outfile
+}
+
 /** Starts the Node adapter over a plan file; resolves when it answers. */
 export async function startNodeProcess(options: {
   readonly planFile: string
@@ -24,10 +45,14 @@ export async function startNodeProcess(options: {
   readonly senderKey: string
 }): Promise<KillableRelayer> {
   const { planFile, dataFolder, senderKey } = options
-  const child = spawn(process.execPath, [thisFile, planFile, join(dataFolder, 'node')], {
-    env: { SENDER_KEY: senderKey },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [await bundleOnce(dataFolder), planFile, join(dataFolder, 'node')],
+    {
+      env: { SENDER_KEY: senderKey },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => {
       resolve()
