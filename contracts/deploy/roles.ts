@@ -1,5 +1,6 @@
 import { type Abi, type AbiFunction, type Hex, toFunctionSelector } from 'viem'
 import { appraisalPolicyAbi } from '#schemas/abi/appraisalPolicy.ts'
+import { batchReceiverAbi } from '#schemas/abi/batchReceiver.ts'
 import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
@@ -7,8 +8,9 @@ import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
 /**
  * Roles of the authority. Whoever can only take away acts at once; whoever adds waits.
  *
- * - `guardian`: revokes keys, removes images, denies platforms, tightens the appraisal, pauses sales.
- * - `curator`: allows images and platforms, loosens the appraisal.
+ * - `guardian`: revokes keys, removes images, denies platforms, tightens the appraisal, pauses sales,
+ *   removes endorsers, closes a spoke's path.
+ * - `curator`: allows images and platforms, loosens the appraisal, adds endorsers.
  * - `underwriter`: offers and withdraws products, sets exposure caps, resumes sales.
  * - `registrar`: admits carbon projects, confirms issuances, keeps adjustments and the buffer.
  */
@@ -18,6 +20,7 @@ export type RoleName = keyof typeof roles
 /** Names of the contracts whose functions are restricted. */
 export type RestrictedContract =
   | 'appraisalPolicy'
+  | 'batchReceiver'
   | 'enclaveRegistry'
   | 'parametricCover'
   | 'carbonCredit'
@@ -34,6 +37,15 @@ const functionsOf: Readonly<
       setRules: 'curator',
       setGrace: 'curator',
       setPlatformAllowed: 'curator',
+    },
+  },
+  batchReceiver: {
+    abi: batchReceiverAbi,
+    table: {
+      revoke: 'guardian',
+      removeEndorser: 'guardian',
+      closePath: 'guardian',
+      addEndorser: 'curator',
     },
   },
   enclaveRegistry: {
