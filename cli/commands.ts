@@ -41,6 +41,14 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'judge recorded readings by a policy',
     load: async () => (await import('./evaluate.ts')).registerEvaluate,
   },
+  omission: {
+    description: 'check whether a worker kept the promise of a receipt',
+    load: async () => (await import('./omission.ts')).registerOmission,
+  },
+  worker: {
+    description: 'back up, verify, restore and compact a worker’s ledger',
+    load: async () => (await import('./worker.ts')).registerWorker,
+  },
   relay: {
     description: 'see and steer a relayer',
     load: async () => (await import('./relay.ts')).registerRelay,
