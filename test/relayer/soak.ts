@@ -45,7 +45,7 @@ const earlier: Slice[] =
     : []
 
 async function runSlice(seed: number): Promise<Slice> {
-  const rehearsal = await rehearse({ chainIds: [31_400 + seed], blockTimeSeconds: 0.5 })
+  const rehearsal = await rehearse({ chainIds: [31_400 + seed], blockTimeSeconds: 0.25 })
   try {
     const result = await runKillLoop({
       rehearsal,

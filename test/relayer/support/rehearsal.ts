@@ -139,7 +139,8 @@ export async function rehearse(options: {
 }
 
 export async function statusOf(url: string): Promise<RelayerStatus> {
-  const response = await fetch(`${url}/v1/status`)
+  // A kept-alive connection may be closed by the other side just as it is used: asked once more.
+  const response = await fetch(`${url}/v1/status`).catch(() => fetch(`${url}/v1/status`))
   if (!response.ok) throw new Error(`status: HTTP ${response.status} ${await response.text()}`)
   return (await response.json()) as RelayerStatus
 }
