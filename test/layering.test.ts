@@ -9,7 +9,7 @@ const rooms: Record<string, readonly string[]> = {
   evaluation: ['attestation-schemas'],
   verifier: ['attestation-schemas', 'evaluation'],
   'enclave-worker': ['attestation-schemas', 'evaluation', 'verifier'],
-  relayer: ['attestation-schemas', 'evaluation', 'verifier'],
+  relayer: ['attestation-schemas', 'evaluation', 'verifier', 'contracts'],
   contracts: ['attestation-schemas', 'verifier'],
   localnet: [
     'attestation-schemas',

@@ -1,7 +1,7 @@
 import { type Abi, decodeErrorResult, decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
-import type { Call, Job } from '../lane/job.ts'
+import type { Call, Job, JobTask, UploadTask } from '../lane/job.ts'
 import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
 import { mergeSettlements } from './mergeSettlements.ts'
 import { type Rpc, type RpcAnswer, type RpcCall, ChainUnreachableError } from './rpc.ts'
@@ -15,8 +15,17 @@ export type CheckContext = {
   readonly proofRegistry: Hex
   /** Fetches and appraises a signer's attestation and writes the call that registers it. */
   readonly prepareRegistration: (signer: Hex, stream: Hex) => Promise<Call>
-  /** The stored registration of a signer. */
-  readonly registrationOf: (stream: Hex, signer: Hex) => Job | undefined
+  /**
+   * The next item of collateral that a signer's registration lacks, asked of this very node. Absent
+   * where somebody else keeps the store supplied.
+   */
+  readonly missingUpload?: (
+    rpc: Pick<Rpc, 'ask'>,
+    signer: Hex,
+    stream: Hex,
+  ) => Promise<{ readonly task: UploadTask; readonly call: Call } | undefined>
+  /** A job as it is stored. */
+  readonly storedJob: (task: JobTask) => Job | undefined
 }
 
 /** Signers that expire within this time are registered again rather than used. */
@@ -55,8 +64,8 @@ function isSettledCall(contract: Hex, agreementId: bigint, leaf: Hex): RpcCall {
 /** The reads that decide whether a job is still to be done; always two, in a fixed order. */
 function readsOf(context: CheckContext, { task }: Job): readonly RpcCall[] {
   switch (task.kind) {
+    case 'upload':
     case 'register':
-      return [signerStatusCall(context, task.signer), headCall(context, task.stream)]
     case 'commit':
       return [signerStatusCall(context, task.signer), headCall(context, task.stream)]
     case 'settle':
@@ -127,6 +136,9 @@ function judge(
     return unreadable(job, `The proof registry at ${context.proofRegistry}`, answers[1])
   }
   switch (task.kind) {
+    case 'upload':
+      // Whether it is still missing takes further questions.
+      return { outcome: 'simulate', job }
     case 'register': {
       const status = decodeStatus(answers[0])
       if (status === undefined) {
@@ -158,7 +170,8 @@ function judge(
         return unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, answers[0])
       }
       if (status.expiresAt <= at.timestampSeconds + expiryMarginSeconds) {
-        const registration = context.registrationOf(task.stream, task.signer)
+        const { stream, signer } = task
+        const registration = context.storedJob({ kind: 'register', stream, signer })
         return {
           jobId: job.id,
           outcome: 'signerUnknown',
@@ -259,12 +272,12 @@ export async function checkJobs(
     const verdict = judge(context, job, reads, at)
     if (verdict.outcome !== 'simulate') {
       results.push(verdict)
-    } else if (job.stage === 'included') {
+    } else if (job.stage === 'included' && job.task.kind !== 'upload') {
       results.push({ jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' })
     } else {
-      const call = await prepare(context, job)
-      if ('call' in call) prepared.push({ job, call: call.call })
-      else results.push(call)
+      const call = await prepare(context, job, at)
+      if ('outcome' in call) results.push(call)
+      else prepared.push({ job, call: call.call })
     }
   }
   const { merged, rest } = await simulateMerged(context, prepared)
@@ -359,8 +372,10 @@ async function simulateMerged(
 async function prepare(
   context: CheckContext,
   job: Job,
+  at: ChainTime,
 ): Promise<{ readonly call: Call } | CheckResult> {
-  if (job.task.kind !== 'register') {
+  const { task } = job
+  if (task.kind !== 'register' && task.kind !== 'upload') {
     if (job.call !== undefined) return { call: job.call }
     return {
       jobId: job.id,
@@ -370,7 +385,25 @@ async function prepare(
     }
   }
   try {
-    return { call: await context.prepareRegistration(job.task.signer, job.task.stream) }
+    const missing = await context.missingUpload?.(context.rpc, task.signer, task.stream)
+    if (task.kind === 'upload') {
+      // Items are taken in a fixed order: another one being next means that this one is there.
+      if (missing?.task.digest !== task.digest) {
+        return { jobId: job.id, outcome: 'done', atBlock: at.number }
+      }
+      if (job.stage !== 'included') return { call: missing.call }
+      return { jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' }
+    }
+    if (missing !== undefined) {
+      const upload = context.storedJob(missing.task)
+      return {
+        jobId: job.id,
+        outcome: 'collateralMissing',
+        ...missing,
+        ...(upload === undefined ? {} : { upload }),
+      }
+    }
+    return { call: await context.prepareRegistration(task.signer, task.stream) }
   } catch (cause) {
     const isError = cause instanceof Error
     const isPassing = isError && 'retryable' in cause && cause.retryable === true

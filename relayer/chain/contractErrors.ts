@@ -1,5 +1,8 @@
 import type { Abi, AbiItem } from 'viem'
+import { appraisalPolicyAbi } from '#schemas/abi/appraisalPolicy.ts'
 import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
+import { collateralStoreAbi } from '#schemas/abi/collateralStore.ts'
+import { dcapQuoteVerifierAbi } from '#schemas/abi/dcapQuoteVerifier.ts'
 import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
 import { localnetQuoteVerifierAbi } from '#schemas/abi/localnetQuoteVerifier.ts'
 import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
@@ -8,7 +11,10 @@ import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
 import { quoteVerifierAbi } from '#schemas/abi/quoteVerifier.ts'
 
 const interfaces: readonly (readonly AbiItem[])[] = [
+  appraisalPolicyAbi,
   carbonCreditAbi,
+  collateralStoreAbi,
+  dcapQuoteVerifierAbi,
   enclaveRegistryAbi,
   localnetQuoteVerifierAbi,
   parametricCoverAbi,

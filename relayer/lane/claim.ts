@@ -1,6 +1,13 @@
 import type { CheckResult, MergedCall, SignRequest } from './events.ts'
 import { initialFees } from './fees.ts'
-import { type CommitTask, type Job, createJob, isTerminal } from './job.ts'
+import {
+  type Call,
+  type CommitTask,
+  type Job,
+  type UploadTask,
+  createJob,
+  isTerminal,
+} from './job.ts'
 import type { Hold, Lane } from './lane.ts'
 import { finalTransaction } from './observe.ts'
 import {
@@ -62,6 +69,9 @@ export function checked(
       case 'signerUnknown':
         lane = registrationWanted(lane, job, result, nowMs)
         break
+      case 'collateralMissing':
+        lane = uploadWanted(lane, job, result, nowMs)
+        break
       case 'refused':
         lane = failed(lane, job, nowMs, result.reason, result.remedy)
         break
@@ -109,6 +119,32 @@ function registrationWanted(
   // One that is under way is not started twice; one that was final and has expired starts again.
   const isUnderWay = registration !== undefined && registration.stage !== 'final'
   const known = createJob({ kind: 'register', stream: task.stream, signer: task.signer }, nowMs)
+  if (isUnderWay || lane.jobs.has(known.id)) return waiting
+  return withJob(waiting, known)
+}
+
+/** One item at a time, in the order in which the store takes them; the registration waits. */
+function uploadWanted(
+  lane: Lane,
+  job: Job,
+  { task, call, upload }: { readonly task: UploadTask; readonly call: Call; readonly upload?: Job },
+  nowMs: number,
+): Lane {
+  if (upload?.stage === 'quarantined') {
+    return withJob(lane, {
+      ...job,
+      notBeforeMs: nowMs + unknownPauseMs,
+      reason: `The ${task.item} could not be uploaded: ${upload.reason ?? ''}`,
+      remedy: `Settle what is wrong, then retry ${upload.id}.`,
+    })
+  }
+  const waiting = withJob(lane, {
+    ...job,
+    notBeforeMs: nowMs + lane.policy.pollMs,
+    reason: `The chain lacks the ${task.item} that the quote stands on; it is being uploaded.`,
+  })
+  const known = createJob(task, nowMs, call)
+  const isUnderWay = upload !== undefined && upload.stage !== 'final'
   if (isUnderWay || lane.jobs.has(known.id)) return waiting
   return withJob(waiting, known)
 }
@@ -197,7 +233,8 @@ type Ready = {
 
 /** Registrations, then batch by batch its commit and its settlements. */
 function rank({ jobs: [first] }: Ready): number {
-  if (first === undefined || first.task.kind === 'register') return 0
+  if (first === undefined || first.task.kind === 'upload' || first.task.kind === 'register')
+    return 0
   return Number(first.task.sequence) * 2 + (first.task.kind === 'commit' ? 1 : 2)
 }
 

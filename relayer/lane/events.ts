@@ -1,6 +1,6 @@
 import type { Hex } from '#schemas/bytes.ts'
 import type { Fees, FeeQuote } from './fees.ts'
-import type { Call, CommitTask, Job } from './job.ts'
+import type { Call, CommitTask, Job, UploadTask } from './job.ts'
 import type { ChainHead, LaneTransaction, TransactionInclusion } from './lane.ts'
 
 /** One look at a chain: answers to one batch of reads, all from one node. */
@@ -29,6 +29,14 @@ export type CheckResult = { readonly jobId: string } & (
       readonly task: CommitTask
       /** The stored job that registers it, if there ever was one. */
       readonly registration?: Job
+    }
+  /** A registration whose quote stands on collateral that the chain lacks. */
+  | {
+      readonly outcome: 'collateralMissing'
+      readonly task: UploadTask
+      readonly call: Call
+      /** The stored job that uploads it, if there ever was one. */
+      readonly upload?: Job
     }
   /** The contract refuses. It may be a matter of time, so it is tried again, then put aside. */
   | { readonly outcome: 'refused'; readonly reason: string; readonly remedy: string }

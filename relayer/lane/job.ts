@@ -22,6 +22,18 @@ export type RegisterTask = {
   readonly signer: Hex
 }
 
+/** Collateral that a registration stands on and the chain lacks, item by item. */
+export type UploadTask = {
+  readonly kind: 'upload'
+  readonly stream: Hex
+  /** Whose attestation carries the item. */
+  readonly signer: Hex
+  /** Which item, for people. */
+  readonly item: string
+  /** Keccak-256 of the call: a newer edition of an item is another task. */
+  readonly digest: Hex
+}
+
 export type CommitTask = {
   readonly kind: 'commit'
   readonly stream: Hex
@@ -54,7 +66,7 @@ export type SettleTask = {
   readonly closedAtMs: bigint
 }
 
-export type JobTask = RegisterTask | CommitTask | SettleTask
+export type JobTask = UploadTask | RegisterTask | CommitTask | SettleTask
 
 export type Call = { readonly to: Hex; readonly data: Hex }
 
@@ -90,6 +102,8 @@ export function isTerminal(stage: Stage): boolean {
 /** A job's name: the fact that it makes true. */
 export function jobId(task: JobTask): string {
   switch (task.kind) {
+    case 'upload':
+      return `upload/${task.digest}`
     case 'register':
       return `register/${task.stream}/${task.signer}`
     case 'commit':
@@ -99,9 +113,9 @@ export function jobId(task: JobTask): string {
   }
 }
 
-/** Registrations before commits before settlements; within a kind, batches in order. */
+/** Uploads and registrations before commits before settlements; within a kind, batches in order. */
 export function jobOrder(task: JobTask): number {
-  if (task.kind === 'register') return 0
+  if (task.kind === 'upload' || task.kind === 'register') return 0
   // Two slots a sequence: its commit, then whatever leans on it.
   return Number(task.sequence) * 2 + (task.kind === 'commit' ? 0 : 1)
 }

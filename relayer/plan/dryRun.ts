@@ -6,7 +6,7 @@ import { createRpc } from '../chain/rpc.ts'
 import { jobsOfBatch } from '../feed/jobsOfBatch.ts'
 import { type FeedCursor, feedStart, verifyBatch } from '../feed/verifyBatch.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
-import type { Job } from '../lane/job.ts'
+import { type Job, jobId } from '../lane/job.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import type { Fetch, Now, WorkerSource } from '../ports.ts'
 import { type PlanFeed, type SettlementPlan, feedsOf } from './plan.ts'
@@ -15,7 +15,12 @@ import { type PlanFeed, type SettlementPlan, feedsOf } from './plan.ts'
  * Gas of what cannot be simulated yet because something else has to happen first. Rounded up from
  * the measured gas of the contracts.
  */
-export const nominalGas = { register: 400_000n, commit: 120_000n, settle: 120_000n } as const
+export const nominalGas = {
+  upload: 400_000n,
+  register: 400_000n,
+  commit: 120_000n,
+  settle: 120_000n,
+} as const
 
 export type PlannedJob = {
   readonly id: string
@@ -108,7 +113,7 @@ export async function dryRunPlan(options: {
           enclaveRegistry: chain.enclaveRegistry,
           proofRegistry: chain.proofRegistry,
           prepareRegistration: () => Promise.reject(new TypeError('A dry run registers nothing.')),
-          registrationOf: () => undefined,
+          storedJob: () => undefined,
         },
         listed,
         contractErrors,
@@ -141,6 +146,8 @@ export async function dryRunPlan(options: {
 
 function labelOf({ task }: Job): string {
   switch (task.kind) {
+    case 'upload':
+      return `upload ${task.item}`
     case 'register':
       return `register ${task.signer}`
     case 'commit':
@@ -188,6 +195,18 @@ function plannedJobs(
           })
         }
         planned.push({ ...base, gas: nominalGas.commit, isNominal: true })
+        break
+      case 'collateralMissing':
+        planned.push(
+          {
+            id: jobId(result.task),
+            label: `upload ${result.task.item}`,
+            outcome: 'waits',
+            gas: nominalGas.upload,
+            isNominal: true,
+          },
+          { ...base, gas: nominalGas.register, isNominal: true },
+        )
         break
       case 'waits':
         planned.push({

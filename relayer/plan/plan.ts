@@ -35,6 +35,8 @@ const chainSchema = z.strictObject({
   rpcUrls: z.array(httpUrl).min(1).max(8),
   enclaveRegistry: address,
   proofRegistry: address,
+  /** Named when this relayer is to keep the store supplied: what a registration lacks is uploaded first. */
+  collateralStore: address.optional(),
   /** Blocks on top of and including the transaction's own before it counts as final. */
   confirmations: z.number().int().min(1).max(10_000).optional(),
   /** Above this fee nothing is signed; work is parked until the fee falls. */

@@ -30,6 +30,7 @@ export type LaneWorld = {
   /** Streams whose batches this lane commits. */
   readonly streams: readonly Hex[]
   readonly prepareRegistration: CheckContext['prepareRegistration']
+  readonly missingUpload?: CheckContext['missingUpload'] | undefined
   /** Errors that the contracts of this chain can raise. */
   readonly contractErrors: Abi
 }
@@ -157,8 +158,8 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
           enclaveRegistry: world.enclaveRegistry,
           proofRegistry: world.proofRegistry,
           prepareRegistration: world.prepareRegistration,
-          registrationOf: (stream, registered) =>
-            store.job(jobId({ kind: 'register', stream, signer: registered })),
+          ...(world.missingUpload === undefined ? {} : { missingUpload: world.missingUpload }),
+          storedJob: (task) => store.job(jobId(task)),
         },
         jobs,
         world.contractErrors,

@@ -3,7 +3,10 @@ import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { registerCall } from '../chain/calls.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
-import { createRpc } from '../chain/rpc.ts'
+import { missingUploads } from '#contracts/attestation/dcap/missingUploads.ts'
+import type { Collateral } from '#verifier/collateral/collateral.ts'
+import { isHex, keccak256 } from 'viem'
+import { type Rpc, ChainUnreachableError, createRpc } from '../chain/rpc.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type PlanChain, type SettlementPlan, feedsOf } from '../plan/plan.ts'
@@ -51,6 +54,9 @@ export function createLaneWorld(options: {
     proofRegistry: chain.proofRegistry,
     streams: feedsOf(plan).map(({ stream }) => stream),
     contractErrors,
+    ...(chain.collateralStore === undefined
+      ? {}
+      : { missingUpload: uploadsTo(chain.collateralStore, chain.chainId, sourceOf) }),
     async prepareRegistration(registered, stream) {
       const attestation = await sourceOf(stream).attestation(chain.chainId, registered)
       assertAttestation(attestation, {
@@ -63,4 +69,34 @@ export function createLaneWorld(options: {
       return registerCall(chain.enclaveRegistry, attestation, evidence)
     },
   }
+}
+
+/** How a lane learns what its chain's collateral store lacks for a registration, item by item. */
+function uploadsTo(
+  store: Hex,
+  chainId: number,
+  sourceOf: (stream: Hex) => WorkerSource,
+): NonNullable<LaneWorld['missingUpload']> {
+  return async (rpc, signer, stream) => {
+    const { collateral } = await sourceOf(stream).attestation(chainId, signer)
+    if (collateral === undefined) return undefined
+    const [next] = await missingUploads(
+      (data) => callStore(rpc, store, data),
+      // What it is not, its reader finds out and names.
+      collateral as Collateral,
+    )
+    if (next === undefined) return undefined
+    const { label: item, data } = next
+    const digest = keccak256(data)
+    return { task: { kind: 'upload', stream, signer, item, digest }, call: { to: store, data } }
+  }
+}
+
+async function callStore(rpc: Pick<Rpc, 'ask'>, store: Hex, data: Hex): Promise<Hex> {
+  const [answer] = await rpc.ask([{ method: 'eth_call', params: [{ to: store, data }, 'latest'] }])
+  if (answer?.ok === true && isHex(answer.result) && answer.result !== '0x') return answer.result
+  throw new ChainUnreachableError(`The collateral store at ${store} did not answer.`, {
+    field: 'plan.chains.collateralStore',
+    remedy: 'Check the address of the store in the plan against the deployment.',
+  })
 }

@@ -19,7 +19,7 @@ import {
 import { appraisalPolicyArtifact } from '#contracts/artifacts/AppraisalPolicy.ts'
 import { collateralStoreArtifact } from '#contracts/artifacts/CollateralStore.ts'
 import { dcapQuoteVerifierArtifact } from '#contracts/artifacts/DcapQuoteVerifier.ts'
-import { serialNumber } from '#contracts/deploy/collateral.ts'
+import { serialNumber } from '#contracts/attestation/dcap/missingUploads.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { startEvm } from './evm.ts'
 
