@@ -50,6 +50,7 @@ import { decodeRecord, encodeJsonRecord } from './ledger/records.ts'
 import { type Seal, createSeal, noSeal } from './ledger/seal.ts'
 import { type Fence, fenceLedger } from './partitions/fence.ts'
 import type { BlockSource, Clock, CollateralSource, GuestAgent, HeadSource, Log } from './ports.ts'
+import type { Tracer } from './tracing.ts'
 import { replayRecord } from './state/replay.ts'
 import { type Witnesses, createRollbackGuard } from './state/rollbackGuard.ts'
 import { type WorkerState, applyAssignment, createState } from './state/workerState.ts'
@@ -67,6 +68,8 @@ export type WorkerPorts = {
   /** By address, where peers are configured. */
   readonly peers?: ReadonlyMap<string, HeadSource> | undefined
   readonly randomBytes: (length: number) => Uint8Array
+  /** Absent: nothing is traced. */
+  readonly tracer?: Tracer | undefined
   /** Where several hosts share the partitions of a fleet: whether this one still holds its own. */
   readonly fence?: Fence | undefined
   /** The door that a fleet's broker has for this worker. */
@@ -326,6 +329,7 @@ async function runWorker(
       })
     },
     log,
+    tracer: ports.tracer,
   })
 
   const anchorBlocks = ports.blocks.get(config.anchorChainId)
@@ -353,10 +357,11 @@ async function runWorker(
       bell.ring()
     },
     log,
+    tracer: ports.tracer,
     failpoint: ports.failpoint,
   })
 
-  const batches = createBatchReader(stream, state, ledger)
+  const batches = createBatchReader(stream, state, ledger, ports.tracer)
   const answers = createPublicAnswers({
     state,
     ledger,
@@ -488,7 +493,13 @@ async function runWorker(
   try {
     await attestations.attestDue()
     server = await serveHttp(app, config.listen, config.limits)
-    doors = await openDoors({ config, ingest, log, openDoor: ports.openDoor })
+    const serving = server
+    doors = await openDoors({ config, ingest, log, openDoor: ports.openDoor }).catch(
+      async (error: unknown) => {
+        await serving.close()
+        throw error
+      },
+    )
   } catch (error) {
     await release()
     throw error

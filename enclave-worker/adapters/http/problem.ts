@@ -33,6 +33,7 @@ const statusOf: Readonly<Record<string, number>> = {
   ChainUnreachableError: 503,
   BundleIncompleteError: 503,
   GuestAgentError: 503,
+  LeaseLostError: 503,
   LedgerFailedError: 503,
   NotAttestedYetError: 503,
   SigningHeldError: 503,
