@@ -199,6 +199,13 @@ export const configSchema = z.strictObject({
   kms: z.strictObject({ root: hex(33), appId: hex(20).optional() }).optional(),
   /** Refuse to run on what is for development; see {@link assertProductionConfig}. */
   production: z.boolean().default(false),
+  /** Where a collector takes spans by OTLP over HTTP, and which share of traces it gets. Absent: none. */
+  traces: z
+    .strictObject({
+      endpoint: z.url({ protocol: /^https?$/ }),
+      ratio: z.number().min(0).max(1).default(1),
+    })
+    .optional(),
   /** Address whose capability tokens open the administration calls; absent: they stay shut. */
   operator: hex(20).optional(),
   limits: limitsSchema.prefault({}),

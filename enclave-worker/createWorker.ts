@@ -427,6 +427,7 @@ async function runWorker(
         ledger,
         nowMs: clock.nowMs(),
         isHeld: closer.held() !== undefined,
+        closeMs: closer.lastCloseMs(),
         attestedMs: attestations.madeMs(),
         residentBytes: process.memoryUsage.rss(),
       }),

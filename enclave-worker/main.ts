@@ -39,10 +39,19 @@ function loadConfig(): ReturnType<typeof readConfig> {
 
 const config = loadConfig()
 try {
-  const worker = await startWorker(config, createPorts(config, log))
+  // Loaded only where it is asked for: a worker that traces nothing carries none of it.
+  const tracing =
+    config.traces === undefined
+      ? undefined
+      : (await import('./adapters/openTelemetry.ts')).createOpenTelemetry(
+          config.traces,
+          config.stream,
+        )
+  const worker = await startWorker(config, { ...createPorts(config, log), tracer: tracing })
   const stop = (signal: string): void => {
     log('info', 'stopping', { signal })
-    worker.stop().then(
+    const stopped = worker.stop().then(() => tracing?.close())
+    stopped.then(
       () => process.exit(0),
       (error: unknown) => {
         log('error', 'stopped badly', explain(error))

@@ -35,6 +35,8 @@ export function metricsText(parts: {
   readonly ledger: Ledger
   readonly nowMs: number
   readonly isHeld: boolean
+  /** How long the last batch took from its cut to the disk. */
+  readonly closeMs: number
   /** When each registry's newest attestation was made. */
   readonly attestedMs: ReadonlyMap<bigint, number>
   readonly residentBytes: number
@@ -87,6 +89,13 @@ export function metricsText(parts: {
       'gauge',
       'Time since the newest batch was closed.',
       [{ value: last === undefined ? 0 : (nowMs - last.closedAtMs) / 1000 }],
+      'seconds',
+    ),
+    family(
+      'plumbline_close_seconds',
+      'gauge',
+      'From the cut of the newest batch of this boot to its signature on the disk.',
+      [{ value: parts.closeMs / 1000 }],
       'seconds',
     ),
     family('plumbline_signing_held', 'gauge', 'One while no batch can be signed.', [

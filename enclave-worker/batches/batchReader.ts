@@ -4,6 +4,7 @@ import { writeMessage } from '#schemas/workerApi.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import type { BatchEntry, WorkerState } from '../state/workerState.ts'
+import { type Tracer, noTracing } from '../tracing.ts'
 import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
 
 /** Raised when a batch is asked for that does not exist. */
@@ -25,7 +26,12 @@ export type BatchReader = {
 const pageBytes = 8 * 1024 * 1024
 const cacheBytes = 32 * 1024 * 1024
 
-export function createBatchReader(stream: Hex, state: WorkerState, ledger: Ledger): BatchReader {
+export function createBatchReader(
+  stream: Hex,
+  state: WorkerState,
+  ledger: Ledger,
+  tracer: Tracer = noTracing,
+): BatchReader {
   const texts = new Map<bigint, string>()
   let held = 0
 
@@ -75,15 +81,20 @@ export function createBatchReader(stream: Hex, state: WorkerState, ledger: Ledge
     },
     async pageText(after, limit) {
       const head = BigInt(state.batches.length)
-      const parts: string[] = []
-      let bytes = 0
-      for (let sequence = after + 1n; sequence <= head; sequence += 1n) {
-        if (parts.length >= limit || (parts.length > 0 && bytes > pageBytes)) break
-        const text = await signedText(sequence)
-        bytes += text.length
-        parts.push(text)
-      }
-      return `{"stream":"${stream}","batches":[${parts.join(',')}],"head":"${head}"}`
+      // Whoever follows the stream asks all the time: only an answer with batches is work.
+      if (after >= head) return `{"stream":"${stream}","batches":[],"head":"${head}"}`
+      return tracer.during('serve', async (span) => {
+        const parts: string[] = []
+        let bytes = 0
+        for (let sequence = after + 1n; sequence <= head; sequence += 1n) {
+          if (parts.length >= limit || (parts.length > 0 && bytes > pageBytes)) break
+          const text = await signedText(sequence)
+          bytes += text.length
+          parts.push(text)
+        }
+        span.tell({ batch: String(after + 1n), batches: parts.length, bytes })
+        return `{"stream":"${stream}","batches":[${parts.join(',')}],"head":"${head}"}`
+      })
     },
   }
 }

@@ -7,6 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord, encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
 import { type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
+import { type Span, type Tracer, noTracing } from '../tracing.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch, reportPath } from './composeBatch.ts'
 import { type RosterOrder, composeRoster, rosterOrder } from './composeRoster.ts'
@@ -32,6 +33,8 @@ export type Closer = {
   close(): Promise<SignedBatch | undefined>
   /** Why nothing can be signed at present, for `/healthz`. */
   held(): string | undefined
+  /** How long the last batch took from its cut to the disk; zero before the first. */
+  lastCloseMs(): number
 }
 
 export type CloserParts = {
@@ -54,6 +57,7 @@ export type CloserParts = {
   readonly drain: () => Promise<void>
   readonly onBatch: (batch: SignedBatch) => void
   readonly log: Log
+  readonly tracer?: Tracer | undefined
   readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
 }
 
@@ -86,10 +90,11 @@ async function anchorNow(
 
 /** Closes windows into batches. It decides nothing itself: it fetches, composes, signs, keeps. */
 export function createCloser(parts: CloserParts): Closer {
-  const { state, ledger, clock, log, rules } = parts
+  const { state, ledger, clock, log, rules, tracer = noTracing } = parts
   const fail = parts.failpoint ?? (() => undefined)
   let closing: Promise<SignedBatch | undefined> | undefined
   let heldBecause: string | undefined
+  let lastCloseMs = 0
   let inOrder: (RosterOrder & { readonly version: number }) | undefined
   /** Assignments that could not be judged, and when to try again. */
   const notBeforeMs = new Map<string, number>()
@@ -182,8 +187,9 @@ export function createCloser(parts: CloserParts): Closer {
           ),
       late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs),
     })
-    let { due, late } = find()
-    if (due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)) return undefined
+    const isIdle = ({ due, late }: ReturnType<typeof find>): boolean =>
+      due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)
+    if (isIdle(find())) return undefined
     if (!parts.isAttested()) {
       throw new SigningHeldError('This boot’s keys are not attested yet.', {
         field: 'attestation',
@@ -196,19 +202,28 @@ export function createCloser(parts: CloserParts): Closer {
         remedy: 'Check the anchor chain’s node and the address of its proof registry.',
       })
     }
-    // Before the cut, so that nothing but the disk can come between the cut and the signature.
-    const anchor = await anchorNow(parts.anchorBlocks, nowMs, rules)
-    await parts.drain()
-    // What was on its way has arrived: a subject that has just spoken may have to be left alone.
-    ;({ due, late } = find())
-    if (due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)) return undefined
+    return tracer.during('close', async (span) => {
+      // Before the cut, so that nothing but the disk can come between the cut and the signature.
+      const anchor = await span.during('anchor', () => anchorNow(parts.anchorBlocks, nowMs, rules))
+      await span.during('drain', () => parts.drain())
+      // What was on its way has arrived: a subject that has just spoken may have to be left alone.
+      const found = find()
+      return isIdle(found) ? undefined : signBatch(span, found, anchor)
+    })
+  }
 
+  async function signBatch(
+    span: Span,
+    { due, late }: { readonly due: readonly DuePeriod[]; readonly late: readonly DuePeriod[] },
+    anchor: ChainBlock,
+  ): Promise<SignedBatch> {
     const sequence = BigInt(state.batches.length) + 1n
     const before = state.batches.at(-1)
+    const cutMs = performance.now()
     // The cut: packs accepted from here on are promised to the batch after this one.
     if (state.openSequence <= sequence) state.openSequence = sequence + 1n
     await fail('close.afterCut')
-    const judged = await judgeAll(due, late, sequence)
+    const judged = await span.during('judge', () => judgeAll(due, late, sequence))
 
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
@@ -216,19 +231,27 @@ export function createCloser(parts: CloserParts): Closer {
     if (inOrder?.version !== state.fleetVersion) {
       inOrder = { ...rosterOrder(state.devices.values()), version: state.fleetVersion }
     }
-    const rows = composeRoster(inOrder, sequence, closedAtMs - sinceMs, state.enrolments.retired)
-    const { batch, digest, leaves, tree } = composeBatch(
-      {
-        stream: parts.stream,
-        sequence,
-        previous: before?.digest ?? zeroHash,
-        reports: judged.map(({ report }) => report),
-        rosterLeaves: parts.hashRoster(rows),
-        closedAtMs,
-        anchor,
-      },
-      parts.hashPairs,
-    )
+    const order = inOrder
+    const { rows, composed } = await span.during('compose', () => {
+      const lines = composeRoster(order, sequence, closedAtMs - sinceMs, state.enrolments.retired)
+      return Promise.resolve({
+        rows: lines,
+        composed: composeBatch(
+          {
+            stream: parts.stream,
+            sequence,
+            previous: before?.digest ?? zeroHash,
+            reports: judged.map(({ report }) => report),
+            rosterLeaves: parts.hashRoster(lines),
+            closedAtMs,
+            anchor,
+          },
+          parts.hashPairs,
+        ),
+      })
+    })
+    const { batch, digest, leaves, tree } = composed
+    const signature = await span.during('sign', () => Promise.resolve(parts.sign(digest)))
     const reports = judged.map((entry, index): ProvenReport => ({
       subjectName: entry.assignment.subjectName,
       policyName: entry.assignment.policy.name,
@@ -241,7 +264,7 @@ export function createCloser(parts: CloserParts): Closer {
     const signed: SignedBatch = {
       batch,
       digest,
-      signature: parts.sign(digest),
+      signature,
       signer: parts.signer,
       reports,
     }
@@ -263,11 +286,18 @@ export function createCloser(parts: CloserParts): Closer {
     const roster = rosterRecords(sequence, rows).map((part) => ledger.append(part.head, part.rows))
     const position = ledger.append(encodeJsonRecord('batch', stored))
     // The packs it speaks about lie before it in the same file: one sync covers both.
-    await ledger.commit()
+    await span.during('durable', () => ledger.commit())
+    lastCloseMs = performance.now() - cutMs
     await fail('close.afterCommit')
     applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position, roster)
     log('info', 'batch signed', {
       sequence,
+      digest,
+      reports: reports.length,
+      devices: batch.rosterCount,
+    })
+    span.tell({
+      batch: String(sequence),
       digest,
       reports: reports.length,
       devices: batch.rosterCount,
@@ -295,5 +325,6 @@ export function createCloser(parts: CloserParts): Closer {
       return closing
     },
     held: () => heldBecause,
+    lastCloseMs: () => lastCloseMs,
   }
 }

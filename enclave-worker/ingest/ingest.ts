@@ -9,6 +9,7 @@ import {
   type WorkerState,
   applyPack,
 } from '../state/workerState.ts'
+import { type Span, type Tracer, noTracing } from '../tracing.ts'
 import { type CheckedPack, admit } from './admit.ts'
 import type { CheckedBody } from './checkPacks.ts'
 import {
@@ -101,8 +102,9 @@ export function createIngest(parts: {
   /** Throws when packs cannot be taken now, for example since the disk is full. */
   readonly assertOpen: () => void
   readonly log: Log
+  readonly tracer?: Tracer | undefined
 }): Ingest {
-  const { state, ledger, limits, clock, log } = parts
+  const { state, ledger, limits, clock, log, tracer = noTracing } = parts
   const counters: IngestCounters = {
     accepted: 0,
     duplicates: 0,
@@ -256,6 +258,57 @@ export function createIngest(parts: {
     return { refusal: outcome.kind === 'refused' ? outcome.refusal : refusalOf(undefined) }
   }
 
+  async function submit(span: Span, body: Uint8Array, mode: ReceiptMode): Promise<BodyAnswer> {
+    span.tell({ bytes: body.length })
+    const checking = span.during('verify', () => parts.pool.check(body, limits.maxPacksPerBody))
+    const forks: Fork[] = []
+    const before = tail
+    const ordering = (async () => {
+      const checked = await checking.then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      )
+      await before
+      if ('error' in checked) throw checked.error
+      return orderAll(checked.value, forks)
+    })()
+    tail = ordering.catch(() => undefined)
+    const outcomes = await ordering
+    if (forks.length > 0) await recordForks(forks)
+    // Duplicates wait too: the pack they repeat may be on its way to the disk still.
+    await span.during('durable', () => ledger.commit())
+    const receipts: Receipt[] = []
+    for (const outcome of outcomes) {
+      if (outcome.kind !== 'taken') continue
+      receipts.push({
+        device: outcome.device,
+        packSequence: outcome.entry.sequence,
+        packHash: outcome.entry.hash,
+        stream: parts.stream,
+        nextBatchSequence: outcome.entry.batchSequence,
+      })
+    }
+    span.tell({ packs: outcomes.length, taken: receipts.length })
+    if (receipts.length === 0) {
+      return { answers: outcomes.map((outcome) => answerRefused(outcome)) }
+    }
+    const rows = new Uint8Array(receipts.length * receiptRowBytes)
+    for (const [index, receipt] of receipts.entries()) writeReceiptRow(rows, index, receipt)
+    const signed = await span.during('sign receipts', () => parts.pool.sign(rows, mode))
+    let at = -1
+    const answers = outcomes.map((outcome): PackAnswer => {
+      if (outcome.kind === 'refused') return { refusal: outcome.refusal }
+      at += 1
+      const receipt = receipts[at]
+      if (receipt === undefined) return answerRefused(outcome)
+      if (signed.mode === 'tree') return { receipt, index: at, path: signed.paths[at] ?? [] }
+      return { receipt, signature: signed.signatures[at] ?? '0x' }
+    })
+    if (signed.mode === 'each') return { answers }
+    const { root, count, signature } = signed
+    return { answers, tree: { root, count, signature } }
+  }
+
   return {
     counters,
     limits,
@@ -281,53 +334,6 @@ export function createIngest(parts: {
         isHeld = false
       }
     },
-    async submit(body, mode = 'each') {
-      const checking = parts.pool.check(body, limits.maxPacksPerBody)
-      const forks: Fork[] = []
-      const before = tail
-      const ordering = (async () => {
-        const checked = await checking.then(
-          (value) => ({ value }),
-          (error: unknown) => ({ error }),
-        )
-        await before
-        if ('error' in checked) throw checked.error
-        return orderAll(checked.value, forks)
-      })()
-      tail = ordering.catch(() => undefined)
-      const outcomes = await ordering
-      if (forks.length > 0) await recordForks(forks)
-      // Duplicates wait too: the pack they repeat may be on its way to the disk still.
-      await ledger.commit()
-      const receipts: Receipt[] = []
-      for (const outcome of outcomes) {
-        if (outcome.kind !== 'taken') continue
-        receipts.push({
-          device: outcome.device,
-          packSequence: outcome.entry.sequence,
-          packHash: outcome.entry.hash,
-          stream: parts.stream,
-          nextBatchSequence: outcome.entry.batchSequence,
-        })
-      }
-      if (receipts.length === 0) {
-        return { answers: outcomes.map((outcome) => answerRefused(outcome)) }
-      }
-      const rows = new Uint8Array(receipts.length * receiptRowBytes)
-      for (const [index, receipt] of receipts.entries()) writeReceiptRow(rows, index, receipt)
-      const signed = await parts.pool.sign(rows, mode)
-      let at = -1
-      const answers = outcomes.map((outcome): PackAnswer => {
-        if (outcome.kind === 'refused') return { refusal: outcome.refusal }
-        at += 1
-        const receipt = receipts[at]
-        if (receipt === undefined) return answerRefused(outcome)
-        if (signed.mode === 'tree') return { receipt, index: at, path: signed.paths[at] ?? [] }
-        return { receipt, signature: signed.signatures[at] ?? '0x' }
-      })
-      if (signed.mode === 'each') return { answers }
-      const { root, count, signature } = signed
-      return { answers, tree: { root, count, signature } }
-    },
+    submit: (body, mode = 'each') => tracer.during('ingest', (span) => submit(span, body, mode)),
   }
 }
