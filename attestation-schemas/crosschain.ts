@@ -153,34 +153,33 @@ export function decodeMessage(message: Hex): CrosschainMessage {
     })
   }
   const body = bytes.subarray(headerLength)
-  switch (bytes[1]) {
-    case messageKinds.batch: {
-      const batchLength = batchStructure.fields.length * 32
-      if (body.length !== batchLength + signatureLength) throw lengthError(bytes.length)
-      const values = readAbiWords(batchStructure.fields, body.subarray(0, batchLength), 'batch')
-      const batch = {
-        ...values,
-        reportCount: Number(values['reportCount']),
-        rosterCount: Number(values['rosterCount']),
-      } as unknown as Batch
-      return { kind: 'batch', batch, signature: toHex(body.subarray(batchLength)) }
-    }
-    case messageKinds.registration: {
-      const length = registrationFields.length * 32
-      if (body.length < length) throw lengthError(bytes.length)
-      const values = readAbiWords(registrationFields, body.subarray(0, length), 'registration')
-      return {
-        kind: 'registration',
-        registration: values as unknown as Registration,
-        endorsements: partsOf(body.subarray(length), signatureLength, maxEndorsements),
-      }
-    }
-    case messageKinds.revocation:
-      return { kind: 'revocation', signers: partsOf(body, 20, maxRevocations) }
-    default:
-      throw new InvalidMessageError('A message between chains is of an unknown kind.', {
-        field: 'message.kind',
-        metaMessages: [`Actual: ${bytes[1]}`],
-      })
+  const kind = bytes[1]
+  if (kind === messageKinds.batch) {
+    const batchLength = batchStructure.fields.length * 32
+    if (body.length !== batchLength + signatureLength) throw lengthError(bytes.length)
+    const values = readAbiWords(batchStructure.fields, body.subarray(0, batchLength), 'batch')
+    const batch = {
+      ...values,
+      reportCount: Number(values['reportCount']),
+      rosterCount: Number(values['rosterCount']),
+    } as unknown as Batch
+    return { kind: 'batch', batch, signature: toHex(body.subarray(batchLength)) }
   }
+  if (kind === messageKinds.registration) {
+    const length = registrationFields.length * 32
+    if (body.length < length) throw lengthError(bytes.length)
+    const values = readAbiWords(registrationFields, body.subarray(0, length), 'registration')
+    return {
+      kind: 'registration',
+      registration: values as unknown as Registration,
+      endorsements: partsOf(body.subarray(length), signatureLength, maxEndorsements),
+    }
+  }
+  if (kind === messageKinds.revocation) {
+    return { kind: 'revocation', signers: partsOf(body, 20, maxRevocations) }
+  }
+  throw new InvalidMessageError('A message between chains is of an unknown kind.', {
+    field: 'message.kind',
+    metaMessages: [`Actual: ${kind}`],
+  })
 }

@@ -1,10 +1,14 @@
 import {
+  type Abi,
   type Address,
+  BaseError,
   type Hex,
   type TransactionReceipt,
+  decodeErrorResult,
   encodeFunctionData,
   encodePacked,
   hashMessage,
+  isHex,
   keccak256,
   parseEventLogs,
   serializeSignature,
@@ -25,6 +29,9 @@ import {
   LayerZeroSetupError,
   createChainHand,
 } from './deployLayerZero.ts'
+import { batchReceiverAbi } from '#schemas/abi/batchReceiver.ts'
+import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
+import { revocationReceiverAbi } from '#schemas/abi/revocationReceiver.ts'
 import { protocolContracts } from './protocol.ts'
 
 /** A packet on its way, with what its sender asked of the executor. */
@@ -153,18 +160,47 @@ export function createLayerZeroWorkers(destination: LayerZeroDeployment, key: He
       return { verify: verified, commit: committed, execute: gasUsed, state: await state(packet) }
     },
     /** Carries a verified message out without an executor: the door is open to anyone. */
-    async resume(packet: Packet): Promise<TransactionReceipt> {
-      const { srcEid, sender, nonce, receiver, guid, message } = packet
-      return hand.send('lzReceive', {
-        to: endpoint,
-        data: encodeFunctionData({
-          abi: endpointAbi,
-          functionName: 'lzReceive',
-          args: [{ srcEid, sender: addressWord(sender), nonce }, receiver, guid, message, '0x'],
-        }),
-      })
+    resume: (packet: Packet): Promise<TransactionReceipt> =>
+      hand.send('lzReceive', { to: endpoint, data: receiveData(packet) }),
+    /** The error with which a message would be refused now; `undefined` if it would not be. */
+    async refusal(packet: Packet): Promise<string | undefined> {
+      try {
+        await hand.client.call({
+          account: hand.account,
+          to: endpoint,
+          data: receiveData(packet),
+        })
+        return undefined
+      } catch (error) {
+        return nameOf(error)
+      }
     },
   }
+}
+
+function receiveData({ srcEid, sender, nonce, receiver, guid, message }: Packet): Hex {
+  return encodeFunctionData({
+    abi: endpointAbi,
+    functionName: 'lzReceive',
+    args: [{ srcEid, sender: addressWord(sender), nonce }, receiver, guid, message, '0x'],
+  })
+}
+
+/** Errors of everything that a message can run into, so that a refusal has a name. */
+const refusals: Abi = [
+  ...endpointAbi,
+  ...batchReceiverAbi,
+  ...revocationReceiverAbi,
+  ...proofRegistryAbi,
+].filter(({ type }) => type === 'error')
+
+function nameOf(error: unknown): string {
+  if (error instanceof BaseError) {
+    const raw = error.walk((cause) => typeof (cause as { data?: unknown }).data === 'string')
+    const { data } = (raw ?? {}) as { data?: unknown }
+    if (isHex(data)) return decodeErrorResult({ abi: refusals, data }).errorName
+  }
+  throw error
 }
 
 export type LayerZeroWorkers = ReturnType<typeof createLayerZeroWorkers>

@@ -100,7 +100,7 @@ export function lzReceiveGas(options: Hex): LzReceiveOption {
     throw refuse('The value for lzReceive is out of range.', 'valueWei', valueWei)
   }
   const second = Options.fromOptions(options).decodeExecutorLzReceiveOption()
-  if (second === undefined || BigInt(second.gas) !== gas || BigInt(second.value) !== valueWei) {
+  if (second === undefined || second.gas !== gas || second.value !== valueWei) {
     throw refuse('Two decoders read these options differently.', 'options', options)
   }
   return { gas, valueWei }
