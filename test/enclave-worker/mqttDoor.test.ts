@@ -239,15 +239,23 @@ describeProgram('the MQTT door', 'mosquitto', (program) => {
       (receipted) => receipted.has(decodePack(bytes).packHash),
       60_000,
     )
-    await worker.kill9()
-    worker = await startProcess(configOf({ url: broker.tlsUrl }), folder)
-    const lines = await eventually(
-      () => Promise.resolve(worker.lines),
-      (all) => all.some(({ event }) => event === 'mqtt trouble'),
+    const lines: [string, unknown][] = []
+    const door = openMqttDoor({
+      config: mqttDoorSchema.parse({ url: broker.tlsUrl, clientId: 'wary' }),
+      stream: testStream,
+      ingest: { limits: { maxBodyBytes: 1024 } } as never,
+      log: (_, event, fields) => {
+        lines.push([event, fields?.['error']])
+      },
+    })
+    await eventually(
+      () => Promise.resolve(lines),
+      (all) => all.some(([event]) => event === 'mqtt trouble'),
       60_000,
     )
-    expect(lines.some(({ event }) => event === 'mqtt subscribed')).toBe(false)
-    expect(lines.find(({ event }) => event === 'mqtt trouble')?.['error']).toContain('self')
+    expect(door.connected()).toBe(0)
+    await door.close()
+    expect(lines.find(([event]) => event === 'mqtt trouble')?.[1]).toContain('self')
   }, 180_000)
 
   it('a secret that cannot be read stops the start by the name of its field', () => {
