@@ -89,6 +89,8 @@ export type Crosschain = {
 
 export type TestEnclave = {
   readonly signer: Hex
+  /** What its registration on the hub cost. */
+  readonly gasUsed: bigint
   sign(batch: Batch): Hex
 }
 
@@ -261,7 +263,7 @@ export async function createCrosschain(options: {
         const quote = platform.mintQuote({
           reportData: fromHex(statementReportData(statement, block.hash), 'reportData', 64),
         })
-        await hubHand.send('register', {
+        const { gasUsed } = await hubHand.send('register', {
           to: contracts.enclaveRegistry,
           gas: 2_000_000n,
           data: encodeFunctionData({
@@ -275,7 +277,7 @@ export async function createCrosschain(options: {
             ],
           }),
         })
-        return { signer, sign: (batch) => signDigest(batchDigest(batch), enclaveKey) }
+        return { signer, gasUsed, sign: (batch) => signDigest(batchDigest(batch), enclaveKey) }
       },
 
       async registrationOf(signer) {
