@@ -106,10 +106,11 @@ export async function takeLease(
     confirm,
     lost: lost.promise,
     async release() {
-      clearInterval(heartbeat)
-      await running?.catch(() => undefined)
       if (failure !== undefined) return
+      clearInterval(heartbeat)
+      // Before the broker is asked: a renewal that waits for one that is away has to end.
       failure = new LeaseLostError(`Partition ${partition} was given back.`)
+      await running?.catch(() => undefined)
       await broker.release(partition, revision)
     },
   }

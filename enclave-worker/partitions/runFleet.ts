@@ -23,6 +23,8 @@ export type RunningFleet = {
 
 /** A host leaves a partition that it could not work alone for so many leases. */
 const failureLeases = 3
+/** How long a worker that is stopped may go on confirming. */
+const patienceMs = 3000
 
 type Held = { readonly lease: Lease; readonly worker: RunningWorker }
 
@@ -74,9 +76,16 @@ export function runFleet(
     const part = held.get(index)
     held.delete(index)
     freeSince.delete(index)
-    await part?.worker.stop()
-    // After the worker: as long as it may still write, nobody else may begin.
-    await part?.lease.release()
+    if (part === undefined) return
+    const { worker, lease } = part
+    // After the worker, so that what it has in hand can be confirmed; without it, where the broker
+    // is away and nothing can.
+    const impatient = setTimeout(() => {
+      lease.release().catch(() => undefined)
+    }, patienceMs)
+    await worker.stop()
+    clearTimeout(impatient)
+    await lease.release().catch(() => undefined)
   }
 
   async function look(index: number): Promise<void> {

@@ -392,6 +392,16 @@ describeProgram('a fleet over NATS JetStream', 'nats-server', (program) => {
     }
   }, 240_000)
 
+  it('a host that is stopped ends, even while the broker is away', async () => {
+    const c = hosts[2]
+    if (c === undefined) throw new Error('unreachable')
+    await nats.kill9()
+    c.child.kill('SIGTERM')
+    await c.exited
+    expect(c.child.exitCode).toBe(0)
+    await nats.start()
+  }, 120_000)
+
   it('a partition gets its own devices and stream, and a mistake is found on every host', () => {
     const fleet = readFleet(fleetOf('x', 2))
     for (const index of [0, 1]) {

@@ -25,6 +25,7 @@ export function natsReceiptSubject(stream: Hex, sender: string): string {
 const packStream = 'PLUMBLINE_PACKS'
 /** Messages are acknowledged within milliseconds; this is for those whose holder is gone. */
 const ackWaitNanos = 30_000_000_000
+const workingMs = 10_000
 const aheadPatienceMs = 2000
 const retryMs = 500
 
@@ -72,6 +73,10 @@ export async function openNatsDoor(parts: {
   async function take(message: JsMsg): Promise<void> {
     const type = message.headers?.get('Content-Type')
     const signature = message.headers?.get('X-Signature')
+    // While there is no room it is kept in hand: handed out again, it would be held twice.
+    const working = setInterval(() => {
+      message.working()
+    }, workingMs)
     const handed = await handIn(
       ingest,
       {
@@ -80,7 +85,9 @@ export async function openNatsDoor(parts: {
         signature: signature === '' ? undefined : signature,
       },
       { isWanted: () => !isClosing, patienceMs: aheadPatienceMs },
-    )
+    ).finally(() => {
+      clearInterval(working)
+    })
     if (handed === undefined) return
     answer(message, handed)
     message.ack()
