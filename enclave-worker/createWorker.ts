@@ -455,6 +455,7 @@ async function runWorker(
   async function tick(): Promise<void> {
     try {
       await closer.close()
+      await closer.prepare(config.tickMs / 2)
       lastHeld = undefined
     } catch (error) {
       if (error instanceof LedgerFailedError) return

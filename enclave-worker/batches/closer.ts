@@ -12,8 +12,14 @@ import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch, reportPath } from './composeBatch.ts'
 import { type RosterOrder, composeRoster, rosterOrder } from './composeRoster.ts'
 import type { RosterHasher } from './rosterRows.ts'
-import { type DuePeriod, type DueRules, duePeriods, latePeriods } from './dueWork.ts'
-import { EvidenceDroppedError, type JudgedPeriod, judgePeriod, saysOtherwise } from './judge.ts'
+import { type DuePeriod, type DueRules, duePeriods, endedWork, latePeriods } from './dueWork.ts'
+import {
+  EvidenceDroppedError,
+  evidenceKey,
+  type JudgedPeriod,
+  judgePeriod,
+  saysOtherwise,
+} from './judge.ts'
 import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
 
 /** Raised when the clock or the anchor chain do not allow a batch to be signed now. */
@@ -31,6 +37,11 @@ export type CloserRules = DueRules & {
 export type Closer = {
   /** Closes what is due into one batch; `undefined` when nothing is. One at a time. */
   close(): Promise<SignedBatch | undefined>
+  /**
+   * Judges ahead what has ended and still waits, for as long as is given: what is judged now on packs
+   * that do not change any more need not be judged when the window closes.
+   */
+  prepare(budgetMs: number): Promise<void>
   /** Why nothing can be signed at present, for `/healthz`. */
   held(): string | undefined
   /** How long the last batch took from its cut to the disk; zero before the first. */
@@ -63,6 +74,9 @@ export type CloserParts = {
 
 /** A period that could not be judged is tried again after this, not at every tick. */
 const judgeAgainMs = 60_000
+
+/** A subject that has been quiet for so long is worth judging ahead. */
+const settledMs = 500
 
 /** The newest block, and that it and the clock agree with each other. */
 async function anchorNow(
@@ -112,6 +126,45 @@ export function createCloser(parts: CloserParts): Closer {
     return state.openSequence > BigInt(state.batches.length) + 1n
   }
 
+  /** What was judged ahead, and on which packs. */
+  const ahead = new Map<string, { readonly evidence: string; readonly judged: JudgedPeriod }>()
+  const aheadKey = ({ assignment, period }: DuePeriod): string =>
+    `${assignment.key}/${periodKey(period)}`
+
+  async function judgeOrRecall(entry: DuePeriod, sequence: bigint): Promise<JudgedPeriod> {
+    const known = ahead.get(aheadKey(entry))
+    if (known?.evidence === evidenceKey(entry, sequence, state)) return known.judged
+    return judgePeriod(entry, sequence, zeroHash, parts)
+  }
+
+  async function prepare(budgetMs: number): Promise<void> {
+    const untilMs = performance.now() + budgetMs
+    const nowMs = clock.nowMs()
+    const { waiting } = endedWork(parts.assignments, state, rules, nowMs, asleepUntilMs)
+    const sequence = BigInt(state.batches.length) + 1n
+    for (const entry of waiting) {
+      if (performance.now() > untilMs || closing !== undefined) return
+      // A subject that is sending will have said more by then.
+      const spokenMs = state.lastIngestMs.get(entry.assignment.subject) ?? 0
+      if (nowMs - spokenMs < settledMs) continue
+      const evidence = evidenceKey(entry, sequence, state)
+      if (ahead.get(aheadKey(entry))?.evidence === evidence) continue
+      try {
+        const judged = await tracer.during('judge ahead', () =>
+          judgePeriod(entry, sequence, zeroHash, parts),
+        )
+        ahead.set(aheadKey(entry), { evidence, judged })
+      } catch {
+        // It is tried again when it is due, and said then.
+        ahead.delete(aheadKey(entry))
+      }
+      // Packs come first: what waits at the door is let in between two judgements.
+      await new Promise((resolve) => {
+        setImmediate(resolve)
+      })
+    }
+  }
+
   async function judgeAll(
     due: readonly DuePeriod[],
     late: readonly DuePeriod[],
@@ -123,7 +176,7 @@ export function createCloser(parts: CloserParts): Closer {
       // A window's periods close in order: behind one that cannot be judged the rest wait.
       if (stopped.has(entry.assignment.key)) continue
       try {
-        judged.push(await judgePeriod(entry, sequence, zeroHash, parts))
+        judged.push(await judgeOrRecall(entry, sequence))
       } catch (error) {
         stopped.add(entry.assignment.key)
         notBeforeMs.set(entry.assignment.key, clock.nowMs() + judgeAgainMs)
@@ -288,6 +341,7 @@ export function createCloser(parts: CloserParts): Closer {
     // The packs it speaks about lie before it in the same file: one sync covers both.
     await span.during('durable', () => ledger.commit())
     lastCloseMs = performance.now() - cutMs
+    for (const entry of judged) ahead.delete(aheadKey(entry))
     await fail('close.afterCommit')
     applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position, roster)
     log('info', 'batch signed', {
@@ -324,6 +378,7 @@ export function createCloser(parts: CloserParts): Closer {
         })
       return closing
     },
+    prepare,
     held: () => heldBecause,
     lastCloseMs: () => lastCloseMs,
   }

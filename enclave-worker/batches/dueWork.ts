@@ -48,6 +48,17 @@ export function duePeriods(
   nowMs: number,
   asleepUntilMs = new Map<string, number>(),
 ): DuePeriod[] {
+  return endedWork(assignments, state, rules, nowMs, asleepUntilMs).due
+}
+
+/** Periods that have ended and are not closed: those that are due now, and those that still wait. */
+export function endedWork(
+  assignments: readonly Assignment[],
+  state: WorkerState,
+  rules: DueRules,
+  nowMs: number,
+  asleepUntilMs = new Map<string, number>(),
+): { readonly due: DuePeriod[]; readonly waiting: DuePeriod[] } {
   const ended: (DuePeriod & { readonly isNow: boolean })[] = []
   for (const assignment of assignments) {
     if ((asleepUntilMs.get(assignment.key) ?? 0) > nowMs) continue
@@ -82,7 +93,12 @@ export function duePeriods(
     asleepUntilMs.set(assignment.key, next ?? Number.MAX_SAFE_INTEGER)
   }
   const whole = rules.closesWhenComplete ? completeEnds(ended, state) : new Set<number>()
-  return ended.filter(({ isNow, period }) => isNow || whole.has(period.endMs))
+  const isDueNow = ({ isNow, period }: (typeof ended)[number]): boolean =>
+    isNow || whole.has(period.endMs)
+  return {
+    due: ended.filter(isDueNow),
+    waiting: ended.filter((entry) => !isDueNow(entry)),
+  }
 }
 
 /**

@@ -50,6 +50,24 @@ export async function judgePeriod(
   return { ...due, report, lastReadingMs, lastReceivedMs }
 }
 
+/**
+ * Which packs a judgement rests on, as text that is the same as long as they are. Only of use in the
+ * process that made it: packs are told by their places in memory, where they never change.
+ */
+export function evidenceKey(
+  { assignment, period }: DuePeriod,
+  sequence: bigint,
+  state: Pick<WorkerState, 'bySubject'>,
+): string {
+  const { startMs, endMs } = evidenceSpan(assignment.policy, period)
+  let key = ''
+  for (const { packs } of state.bySubject.get(assignment.subject) ?? []) {
+    const { from, to } = packs.speaking(startMs, endMs, Number(sequence))
+    key += `${from}-${to} `
+  }
+  return key
+}
+
 /** What a judgement rests on, and where each device's part of it lies. */
 export type Evidence = {
   readonly marks: readonly PackMark[]

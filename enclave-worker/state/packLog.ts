@@ -59,6 +59,8 @@ export class PackLog {
   readonly #device: Hex
   #view: DataView = none
   #length = 0
+  /** Whether both stamps of each pack are at or behind those of the one before. */
+  #isOrdered = true
   #firstSequence = 1n
   #firstPrevious: Hex = zeroHash
 
@@ -109,6 +111,12 @@ export class PackLog {
     const start = this.#length * entryBytes
     if (start + entryBytes > this.#view.byteLength) this.#grow()
     const view = this.#view
+    if (this.#length > 0) {
+      const before = this.#length - 1
+      const isBehind =
+        entry.firstTimeMs >= this.firstTimeMs(before) && entry.lastTimeMs >= this.lastTimeMs(before)
+      if (!isBehind) this.#isOrdered = false
+    }
     const bytes = Buffer.from(view.buffer, start, entryBytes)
     bytes.write(entry.hash.slice(2), at.hash, 'hex')
     preimage.write(this.#device.slice(2), evidenceTag.length, 'hex')
@@ -182,6 +190,42 @@ export class PackLog {
     let from = to
     while (from > 0 && this.batch(from - 1) === sequence) from -= 1
     return { from, to }
+  }
+
+  /**
+   * The packs of batches up to one that speak about a span of time, as a span of indices: from the
+   * first that does to the last. What lies between is in it, whatever it speaks about.
+   */
+  speaking(
+    startMs: number,
+    endMs: number,
+    batch: number,
+  ): { readonly from: number; readonly to: number } {
+    let from = 0
+    let to = this.#length
+    if (this.#isOrdered) {
+      from = this.#firstThat((index) => this.lastTimeMs(index) >= startMs)
+      to = this.#firstThat((index) => this.firstTimeMs(index) >= endMs || this.batch(index) > batch)
+    }
+    const speaks = (index: number): boolean =>
+      this.firstTimeMs(index) < endMs &&
+      this.lastTimeMs(index) >= startMs &&
+      this.batch(index) <= batch
+    while (from < to && !speaks(from)) from += 1
+    while (to > from && !speaks(to - 1)) to -= 1
+    return from < to ? { from, to } : { from: 0, to: 0 }
+  }
+
+  /** The first index for which something holds that holds for all behind it; else the length. */
+  #firstThat(holds: (index: number) => boolean): number {
+    let low = 0
+    let high = this.#length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (holds(middle)) high = middle
+      else low = middle + 1
+    }
+    return low
   }
 
   /** The entries of a span of indices. */

@@ -349,14 +349,6 @@ export function packsOfBatch({ packs }: DeviceState, sequence: bigint): PackEntr
  * of them in the chain is taken too, so that a pack about another time is not taken for a gap.
  */
 export function packsOfPeriod({ packs }: DeviceState, span: Period, sequence: bigint): PackEntry[] {
-  let from: number | undefined
-  let to = 0
-  const last = Number(sequence)
-  for (let index = 0; index < packs.length; index += 1) {
-    if (packs.firstTimeMs(index) >= span.endMs || packs.lastTimeMs(index) < span.startMs) continue
-    if (packs.batch(index) > last) continue
-    from ??= index
-    to = index + 1
-  }
-  return from === undefined ? [] : packs.slice(from, to)
+  const { from, to } = packs.speaking(span.startMs, span.endMs, Number(sequence))
+  return packs.slice(from, to)
 }

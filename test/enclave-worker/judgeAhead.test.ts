@@ -1,0 +1,134 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { verdicts, zeroHash } from '#schemas/report.ts'
+import { createWorkerClient } from '#schemas/workerClient.ts'
+import { readConfig } from '#worker/config.ts'
+import { startWorker } from '#worker/createWorker.ts'
+import { PackLog } from '#worker/state/packLog.ts'
+import type { Span } from '#worker/tracing.ts'
+import { createTestWorld, testPorts } from './inner.ts'
+import {
+  anchorChainId,
+  createTestDevice,
+  eventually,
+  testConfig,
+  testPolicy,
+  testStream,
+} from './rig.ts'
+
+const bootMs = 1_800_000_000_000
+const minute = 60_000
+const nowhere = { rpcUrl: 'http://127.0.0.1:1', guestAgent: 'http://127.0.0.1:1' }
+
+describe('a period that has ended and waits for what is late', () => {
+  it('is judged ahead, and again when packs come that bear on it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'plumbline-ahead-'))
+    const world = createTestWorld(bootMs)
+    const device = createTestDevice('meter', testStream)
+    const policy = { ...testPolicy, window: { kind: 'tumbling', length: '1m', anchorMs: 0 } }
+    const config = readConfig(
+      testConfig(nowhere as never, folder, [device], {
+        tickMs: 20,
+        limits: { verifyThreads: 0 },
+        policies: [policy],
+        assignments: [{ subject: 'plant', policy: policy.name }],
+        allowedLatenessMs: 10_000,
+      }),
+    )
+    const names: string[] = []
+    const span: Span = {
+      tell: () => undefined,
+      during: (name, work) => {
+        names.push(name)
+        return work(span)
+      },
+    }
+    const ahead = (): number => names.filter((name) => name === 'judge ahead').length
+    const worker = await startWorker(config, {
+      ...testPorts(world, [BigInt(anchorChainId)]),
+      tracer: span,
+    })
+    const client = createWorkerClient({ url: worker.url, fetch: (url, init) => fetch(url, init) })
+    const half = (from: number): Uint8Array =>
+      device.next(
+        Array.from({ length: 30 }, (_, index) => bootMs + (from + index) * 1000),
+        Array.from({ length: 30 }, () => 90_000_000),
+      )
+    await client.postPacks([half(0)])
+    world.nowMs = bootMs + minute + 1000
+    await eventually(
+      () => Promise.resolve(ahead()),
+      (count) => count === 1,
+      60_000,
+    )
+    await client.postPacks([half(30)])
+    world.nowMs += 1000
+    await eventually(
+      () => Promise.resolve(ahead()),
+      (count) => count === 2,
+      60_000,
+    )
+    world.nowMs = bootMs + minute + 10_000
+    const { batches } = await eventually(
+      () => client.batches(0n),
+      (page) => page.head === 1n,
+      60_000,
+    )
+    expect(batches[0]?.reports[0]?.report).toMatchObject({
+      verdict: verdicts.PASS,
+      valueMicro: 1_500_000n,
+      coveragePpm: 1_000_000,
+      amends: zeroHash,
+    })
+    expect(ahead()).toBe(2)
+    await worker.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }, 240_000)
+})
+
+describe('the packs of a device that speak about a span of time', () => {
+  it('are the same whether its stamps ascend or not', () => {
+    const stamps = fc.record({ first: fc.nat({ max: 60 }), length: fc.nat({ max: 20 }) })
+    fc.assert(
+      fc.property(
+        fc.array(stamps, { maxLength: 12 }),
+        fc.boolean(),
+        fc.nat({ max: 60 }),
+        fc.nat({ max: 30 }),
+        fc.nat({ max: 12 }),
+        (given, isSorted, startMs, length, batch) => {
+          const packs = isSorted ? [...given].sort((one, other) => one.first - other.first) : given
+          const log = new PackLog(`0x${'d1'.repeat(32)}`)
+          for (const [index, { first, length: span }] of packs.entries()) {
+            log.push({
+              sequence: BigInt(index + 1),
+              previous: zeroHash,
+              hash: `0x${(index + 1).toString(16).padStart(64, '0')}`,
+              bootCount: 1n,
+              firstTimeMs: first,
+              lastTimeMs: first + (isSorted ? 3 : span),
+              readings: 1,
+              receivedMs: 1,
+              batchSequence: BigInt(index),
+              position: { segment: 1, frame: 64, at: 0 },
+            })
+          }
+          const speaks = [...log].flatMap(({ firstTimeMs, lastTimeMs, batchSequence }, index) =>
+            firstTimeMs < startMs + length &&
+            lastTimeMs >= startMs &&
+            batchSequence <= BigInt(batch)
+              ? [index]
+              : [],
+          )
+          const { from, to } = log.speaking(startMs, startMs + length, batch)
+          expect(from === to ? [] : [from, to - 1]).toStrictEqual(
+            speaks.length === 0 ? [] : [speaks[0], speaks.at(-1)],
+          )
+        },
+      ),
+    )
+  })
+})
