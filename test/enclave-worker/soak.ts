@@ -49,7 +49,7 @@ export type SoakResult = {
   readonly rubbishRefused: number
   readonly heldSeen: number
   readonly fullDiskAnswers: number
-  /** Of the longest life: resident bytes after its first third and at its end, and packs between. */
+  /** Of the longest life: bytes held after its first third and at its end, and packs between. */
   readonly memory: {
     readonly earlyBytes: number
     readonly lateBytes: number
@@ -62,6 +62,7 @@ export type SoakResult = {
 type Life = {
   readonly child: ChildProcess
   readonly url: string
+  packs: number
   readonly samples: { atMs: number; bytes: number; packs: number }[]
 }
 
@@ -167,7 +168,7 @@ export async function soak(seconds: number): Promise<SoakResult> {
       minFreeBytes = counts.lives % 2 === 0 ? 0 : 2 * 1024 * 1024
       const child = spawn(
         process.execPath,
-        [new URL('./soakWorker.ts', import.meta.url).pathname, writeConfig()],
+        ['--expose-gc', new URL('./soakWorker.ts', import.meta.url).pathname, writeConfig()],
         { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] },
       )
       counts.lives += 1
@@ -176,13 +177,17 @@ export async function soak(seconds: number): Promise<SoakResult> {
           resolve()
         })
       })
+      child.on('message', ({ heldBytes }: { heldBytes: number }) => {
+        life?.samples.push({ atMs: Date.now(), bytes: heldBytes, packs: life.packs })
+      })
       let rest = ''
       child.stdout?.on('data', (chunk: Buffer) => {
         const parts = (rest + chunk.toString()).split('\n')
         rest = parts.pop() ?? ''
         for (const part of parts) {
           const line = JSON.parse(part) as { event: string; url?: string }
-          if (line.event === 'listening') life = { child, url: line.url ?? '', samples: [] }
+          if (line.event === 'listening')
+            life = { child, url: line.url ?? '', packs: 0, samples: [] }
         }
       })
       await ended
@@ -248,6 +253,7 @@ export async function soak(seconds: number): Promise<SoakResult> {
   /** Everything that was ever shown, by sequence: what comes later must be the same. */
   const shown = new Map<bigint, string>()
   async function watch(): Promise<void> {
+    let measuredMs = 0
     while (!run.isEnding) {
       const seen = life
       if (seen !== undefined) {
@@ -272,13 +278,11 @@ export async function soak(seconds: number): Promise<SoakResult> {
           const health = (await (await ask('/healthz')).json()) as { status: string }
           if (health.status === 'held') counts.heldSeen += 1
           const metrics = await (await ask('/metrics')).text()
-          const read = (name: string): number =>
-            Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1] ?? 0)
-          seen.samples.push({
-            atMs: Date.now(),
-            bytes: read('plumbline_resident_memory_bytes'),
-            packs: read('plumbline_packs_accepted_total'),
-          })
+          seen.packs = Number(/^plumbline_packs_accepted_total (\S+)$/m.exec(metrics)?.[1] ?? 0)
+          if (Date.now() - measuredMs > 3000) {
+            measuredMs = Date.now()
+            seen.child.send({ measure: true }, () => undefined)
+          }
         } catch {
           // Away just now.
         }
@@ -472,7 +476,7 @@ export function soakHolds({
   problems,
   memory,
 }: SoakResult): boolean {
-  // A pack leaves 124 bytes and its share of batches behind; the rest is the collector's slack.
+  // A pack leaves 124 bytes and its share of batches behind; two caches fill to 32 MiB each.
   const allowedBytes = memory.earlyBytes + 64 * 1024 * 1024 + memory.packs * 1000
   return (
     broken === 0 &&

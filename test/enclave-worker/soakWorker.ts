@@ -1,6 +1,7 @@
 /**
  * A worker as `main.ts` starts it, whose clock can be set and whose disk can be slowed by messages
- * of its parent: `{ clockOffsetMs }`, `{ syncDelayMs }`.
+ * of its parent: `{ clockOffsetMs }`, `{ syncDelayMs }`; to `{ measure }` it
+ * answers how much memory it holds.
  */
 import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -19,9 +20,15 @@ const log: Log = (level, event, fields = {}) => {
 
 let clockOffsetMs = 0
 let syncDelayMs = 0
-process.on('message', (message: { clockOffsetMs?: number; syncDelayMs?: number }) => {
+type Message = { clockOffsetMs?: number; syncDelayMs?: number; measure?: true }
+process.on('message', (message: Message) => {
   clockOffsetMs = message.clockOffsetMs ?? clockOffsetMs
   syncDelayMs = message.syncDelayMs ?? syncDelayMs
+  if (message.measure === undefined) return
+  // What is held, not what the collector has not come round to yet.
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  process.send?.({ heldBytes: heapUsed + external })
 })
 // A parent that is gone takes its worker along.
 process.once('disconnect', () => process.exit(1))
