@@ -30,6 +30,8 @@ export type UnsignedTransaction = {
   readonly nonce: number
   readonly to: Hex
   readonly data: Hex
+  /** What the call pays to the contract; nothing when absent. */
+  readonly valueWei?: bigint
   readonly gasLimit: bigint
   readonly maxFeePerGasWei: bigint
   readonly maxPriorityFeePerGasWei: bigint

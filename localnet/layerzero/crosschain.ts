@@ -97,7 +97,8 @@ export type TestEnclave = {
 /** Ids that no chain of LayerZero has. */
 export const localEid = (chainId: number): number => chainId + 10_000
 
-const endorserKeys = ['first', 'second', 'third'].map((name) =>
+/** Keys of the endorsers that every spoke here has; two of them are asked for. */
+export const endorserKeys = ['first', 'second', 'third'].map((name) =>
   keccak256(utf8(`${name} endorser of a local chain`)),
 )
 const threshold = 2
@@ -109,6 +110,8 @@ export async function createCrosschain(options: {
   readonly stream: Hex
   readonly genesisSeconds: number
   readonly spokes: number
+  /** Whose quotes the hub believes; a platform of its own when absent. */
+  readonly believes?: { readonly attestationKey: { x: Hex; y: Hex }; readonly imageId: Hex }
   /** Further spokes that the hub can send to and that do not exist: their costs at the hub are real. */
   readonly phantomSpokes?: number
 }): Promise<Crosschain> {
@@ -128,7 +131,7 @@ export async function createCrosschain(options: {
 
   async function build(
     chains: readonly Anvil[],
-    { phantomSpokes = 0 }: { readonly phantomSpokes?: number },
+    { phantomSpokes = 0, believes }: typeof options,
     end: () => Promise<void>,
   ): Promise<Crosschain> {
     const [hubChain, ...spokeChains] = chains.map(({ chainId, rpcUrl }) => ({
@@ -156,11 +159,11 @@ export async function createCrosschain(options: {
       ...hubChain,
       deployerKey: key,
       // 700 = header 48 + body 584 + length 4 + signature 64.
-      platformAttestationKey: {
+      platformAttestationKey: believes?.attestationKey ?? {
         x: toHex(sample.subarray(700, 732)),
         y: toHex(sample.subarray(732, 764)),
       },
-      imageIds: [imageId],
+      imageIds: [believes?.imageId ?? imageId],
     })
     const hubLayerZero = await deployLayerZero(hubChain, [...spokeChains, ...phantoms], key)
     const hubAddresses = await deployHub({

@@ -1,7 +1,8 @@
 import { type Abi, decodeErrorResult, decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
+import { BaseError } from '#schemas/errors.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
-import type { Call, Job, JobTask, UploadTask } from '../lane/job.ts'
+import type { Call, Job, JobTask, SendTask, UploadTask } from '../lane/job.ts'
 import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
 import { mergeSettlements } from './mergeSettlements.ts'
 import { type Rpc, type RpcAnswer, type RpcCall, ChainUnreachableError } from './rpc.ts'
@@ -24,9 +25,32 @@ export type CheckContext = {
     signer: Hex,
     stream: Hex,
   ) => Promise<{ readonly task: UploadTask; readonly call: Call } | undefined>
+  /**
+   * On a hub: how a message to a spoke goes out, or that it has. Absent where nothing is sent.
+   */
+  readonly prepareSend?: (
+    rpc: Pick<Rpc, 'ask'>,
+    job: Job & { readonly task: SendTask },
+  ) => Promise<Preparation>
+  /**
+   * On a spoke: how a message that is verified here is carried out. Absent where keys are registered
+   * on the chain itself; `undefined` for a job that needs no message.
+   */
+  readonly prepareDelivery?: (
+    rpc: Pick<Rpc, 'ask'>,
+    job: Job,
+    nowSeconds: bigint,
+  ) => Promise<Preparation | undefined>
   /** A job as it is stored. */
   readonly storedJob: (task: JobTask) => Job | undefined
 }
+
+/** What the state of a message between chains asks for. */
+export type Preparation =
+  | { readonly kind: 'call'; readonly call: Call }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'waits'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly remedy: string }
 
 /** Signers that expire within this time are registered again rather than used. */
 const expiryMarginSeconds = 60n
@@ -67,6 +91,7 @@ function readsOf(context: CheckContext, { task }: Job): readonly RpcCall[] {
     case 'upload':
     case 'register':
     case 'commit':
+    case 'send':
       return [signerStatusCall(context, task.signer), headCall(context, task.stream)]
     case 'settle':
       return [
@@ -139,6 +164,21 @@ function judge(
     case 'upload':
       // Whether it is still missing takes further questions.
       return { outcome: 'simulate', job }
+    case 'send': {
+      const status = decodeStatus(answers[0])
+      if (status === undefined) {
+        return unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, answers[0])
+      }
+      // What is on its way already is asked of the broadcaster; only a new message needs the key.
+      if (job.stage === 'queued' && status.expiresAt <= at.timestampSeconds) {
+        return {
+          jobId: job.id,
+          outcome: 'waits',
+          reason: `The hub does not know signer ${task.signer} yet.`,
+        }
+      }
+      return { outcome: 'simulate', job }
+    }
     case 'register': {
       const status = decodeStatus(answers[0])
       if (status === undefined) {
@@ -272,7 +312,7 @@ export async function checkJobs(
     const verdict = judge(context, job, reads, at)
     if (verdict.outcome !== 'simulate') {
       results.push(verdict)
-    } else if (job.stage === 'included' && job.task.kind !== 'upload') {
+    } else if (job.stage === 'included' && !needsFurtherQuestions(job)) {
       results.push({ jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' })
     } else {
       const call = await prepare(context, job, at)
@@ -285,8 +325,14 @@ export async function checkJobs(
   return { results, merged }
 }
 
-function simulation({ to, data }: Call, from: Hex): Readonly<Record<string, unknown>> {
-  return { from, to, data, value: toQuantity(0) }
+/** Whether it takes more than the usual reads to see that a job is done. */
+const needsFurtherQuestions = ({ task }: Job) => task.kind === 'upload' || task.kind === 'send'
+
+function simulation(
+  { to, data, valueWei = 0n }: Call,
+  from: Hex,
+): Readonly<Record<string, unknown>> {
+  return { from, to, data, value: toQuantity(valueWei) }
 }
 
 async function simulateSingly(
@@ -369,11 +415,48 @@ async function simulateMerged(
   return { merged, rest: prepared.filter((entry) => !taken.has(entry)) }
 }
 
+function isSend(job: Job): job is Job & { readonly task: SendTask } {
+  return job.task.kind === 'send'
+}
+
+/** What a job asks of a message between chains; `undefined` for one that goes without. */
+async function prepareMessage(
+  context: CheckContext,
+  job: Job,
+  at: ChainTime,
+): Promise<{ readonly call: Call } | CheckResult | undefined> {
+  try {
+    const prepared = isSend(job)
+      ? await context.prepareSend?.(context.rpc, job)
+      : await context.prepareDelivery?.(context.rpc, job, at.timestampSeconds)
+    if (prepared === undefined) return undefined
+    switch (prepared.kind) {
+      case 'done':
+        return { jobId: job.id, outcome: 'done', atBlock: at.number }
+      case 'waits':
+        return { jobId: job.id, outcome: 'waits', reason: prepared.reason }
+      case 'refused':
+        return { jobId: job.id, outcome: 'refused', ...withoutKind(prepared) }
+      case 'call':
+        if (job.stage !== 'included') return { call: prepared.call }
+        return { jobId: job.id, outcome: 'waits', reason: 'The state does not show it.' }
+    }
+  } catch (cause) {
+    const isOurs = cause instanceof BaseError
+    const reason = isOurs ? cause.shortMessage : 'The state of a message could not be read.'
+    return { jobId: job.id, outcome: 'unknown', reason }
+  }
+}
+
+const withoutKind = ({ reason, remedy }: { reason: string; remedy: string }) => ({ reason, remedy })
+
 async function prepare(
   context: CheckContext,
   job: Job,
   at: ChainTime,
 ): Promise<{ readonly call: Call } | CheckResult> {
+  const byMessage = await prepareMessage(context, job, at)
+  if (byMessage !== undefined) return byMessage
   const { task } = job
   if (task.kind !== 'register' && task.kind !== 'upload') {
     if (job.call !== undefined) return { call: job.call }

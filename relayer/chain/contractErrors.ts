@@ -1,5 +1,7 @@
 import type { Abi, AbiItem } from 'viem'
 import { appraisalPolicyAbi } from '#schemas/abi/appraisalPolicy.ts'
+import { batchBroadcasterAbi } from '#schemas/abi/batchBroadcaster.ts'
+import { batchReceiverAbi } from '#schemas/abi/batchReceiver.ts'
 import { carbonCreditAbi } from '#schemas/abi/carbonCredit.ts'
 import { collateralStoreAbi } from '#schemas/abi/collateralStore.ts'
 import { dcapQuoteVerifierAbi } from '#schemas/abi/dcapQuoteVerifier.ts'
@@ -9,9 +11,12 @@ import { parametricCoverAbi } from '#schemas/abi/parametricCover.ts'
 import { performanceEscrowAbi } from '#schemas/abi/performanceEscrow.ts'
 import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
 import { quoteVerifierAbi } from '#schemas/abi/quoteVerifier.ts'
+import { endpointAbi } from '../transports/layerzero/abi.ts'
 
 const interfaces: readonly (readonly AbiItem[])[] = [
   appraisalPolicyAbi,
+  batchBroadcasterAbi,
+  batchReceiverAbi,
   carbonCreditAbi,
   collateralStoreAbi,
   dcapQuoteVerifierAbi,
@@ -20,6 +25,7 @@ const interfaces: readonly (readonly AbiItem[])[] = [
   parametricCoverAbi,
   performanceEscrowAbi,
   proofRegistryAbi,
+  endpointAbi,
   quoteVerifierAbi,
 ]
 

@@ -22,7 +22,7 @@ export function signerOfAccount(
         nonce: transaction.nonce,
         to: transaction.to,
         data: transaction.data,
-        value: 0n,
+        value: transaction.valueWei ?? 0n,
         gas: transaction.gasLimit,
         maxFeePerGas: transaction.maxFeePerGasWei,
         maxPriorityFeePerGas: transaction.maxPriorityFeePerGasWei,

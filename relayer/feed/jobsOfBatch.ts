@@ -1,8 +1,33 @@
 import type { Hex } from '#schemas/bytes.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { commitCall, settleCall } from '../chain/calls.ts'
+import { broadcastBatchCall } from '../transports/layerzero/calls.ts'
 import { type Job, createJob } from '../lane/job.ts'
-import { type SettlementPlan, wantsReport } from '../plan/plan.ts'
+import {
+  type PlanChain,
+  type PlanLayerZero,
+  type SettlementPlan,
+  wantsReport,
+} from '../plan/plan.ts'
+
+/** A registration is told again after this long: a key may have been renewed, at most every seven days. */
+const partMs = 3n * 86_400_000n
+
+/** What the hub has to tell a spoke so that a batch can be settled there. */
+function sendsOf(
+  spoke: PlanChain,
+  layerZero: PlanLayerZero,
+  { batch, signature, signer }: SignedBatch,
+  nowMs: number,
+): Job[] {
+  const { stream, sequence } = batch
+  const part = batch.closedAtMs / partMs
+  const task = { kind: 'send', toChainId: spoke.chainId, stream, signer, sequence, part } as const
+  const registration = createJob({ ...task, what: 'registration' }, nowMs)
+  if (layerZero.batches === 'direct') return [registration]
+  const call = broadcastBatchCall(layerZero.broadcaster, batch, signature, [])
+  return [registration, createJob({ ...task, what: 'batch' }, nowMs, call)]
+}
 
 /**
  * What one verified batch asks of each chain: one commit, and one settlement for every report that an
@@ -23,7 +48,10 @@ export function jobsOfBatch(
       nowMs,
       commitCall(chain.proofRegistry, batch, signed.signature),
     )
-    jobs.set(chain.chainId, [commit])
+    jobs.set(chain.chainId, [...(jobs.get(chain.chainId) ?? []), commit])
+    if (chain.layerZero === undefined) continue
+    const { hub } = chain.layerZero
+    jobs.set(hub, [...(jobs.get(hub) ?? []), ...sendsOf(chain, chain.layerZero, signed, nowMs)])
   }
   for (const [at, proven] of signed.reports.entries()) {
     const leaf = leaves[at]

@@ -256,7 +256,7 @@ function claimNonces(before: Lane, ready: readonly Ready[], nowMs: number): Step
   let hold: Hold | undefined
   for (const { jobs, gas, call } of ready.toSorted((left, right) => rank(left) - rank(right))) {
     const gasLimit = gas + (gas * gasMarginPercent) / 100n
-    const costWei = gasLimit * fees.maxFeePerGasWei
+    const costWei = gasLimit * fees.maxFeePerGasWei + (call.valueWei ?? 0n)
     if (costWei > budgetWei) {
       hold ??= spendHold(lane, costWei, nowMs)
       continue

@@ -66,9 +66,27 @@ export type SettleTask = {
   readonly closedAtMs: bigint
 }
 
-export type JobTask = UploadTask | RegisterTask | CommitTask | SettleTask
+/** On a hub: that a spoke is told of a key or of a batch by message. */
+export type SendTask = {
+  readonly kind: 'send'
+  readonly what: 'registration' | 'batch'
+  /** The spoke. */
+  readonly toChainId: number
+  readonly stream: Hex
+  readonly signer: Hex
+  readonly sequence: bigint
+  /** A registration is told anew in each part of a key's life, since it may have been renewed. */
+  readonly part: bigint
+}
 
-export type Call = { readonly to: Hex; readonly data: Hex }
+export type JobTask = UploadTask | RegisterTask | CommitTask | SendTask | SettleTask
+
+export type Call = {
+  readonly to: Hex
+  readonly data: Hex
+  /** What the call pays to the contract; nothing when absent. */
+  readonly valueWei?: bigint
+}
 
 /** One thing that has to become true on one chain, once. */
 export type Job = {
@@ -108,6 +126,10 @@ export function jobId(task: JobTask): string {
       return `register/${task.stream}/${task.signer}`
     case 'commit':
       return `commit/${task.stream}/${task.sequence}`
+    case 'send':
+      return task.what === 'batch'
+        ? `send/${task.toChainId}/batch/${task.stream}/${task.sequence}`
+        : `send/${task.toChainId}/registration/${task.stream}/${task.signer}/${task.part}`
     case 'settle':
       return `settle/${task.contract}/${task.agreementId}/${task.leaf}`
   }

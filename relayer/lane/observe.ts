@@ -114,7 +114,9 @@ function included(
     inclusion,
   })
   if (transaction.inclusion === undefined) {
-    const wei = inclusion.gasUsed * inclusion.effectiveGasPriceWei
+    // What a contract gave back of the value is not known here: the budget counts all of it.
+    const paidWei = inclusion.isSuccess ? (transaction.call.valueWei ?? 0n) : 0n
+    const wei = inclusion.gasUsed * inclusion.effectiveGasPriceWei + paidWei
     lane = { ...lane, spend: { ...lane.spend, wei: lane.spend.wei + wei } }
   }
   const jobs = carriedJobs(lane, transaction)

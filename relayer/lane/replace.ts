@@ -49,7 +49,7 @@ function isHopeless(lane: Lane, transaction: LaneTransaction, nowMs: number): bo
   if (transaction.refusal === undefined || first === undefined || quote === undefined) return false
   if (nowMs - first.signedAtMs < policy.abandonAfterMs) return false
   const newest = newestAttempt(transaction)
-  const costWei = transaction.gasLimit * newest.maxFeePerGasWei
+  const costWei = transaction.gasLimit * newest.maxFeePerGasWei + (transaction.call.valueWei ?? 0n)
   return coversBaseFee(newest, quote) && (lane.balanceWei ?? 0n) >= costWei
 }
 

@@ -115,6 +115,7 @@ export function committedWei(lane: Lane): bigint {
   for (const transaction of openTransactions(lane)) {
     if (transaction.stage === 'included') continue
     wei += transaction.gasLimit * newestAttempt(transaction).maxFeePerGasWei
+    wei += transaction.call.valueWei ?? 0n
   }
   return wei
 }

@@ -1,4 +1,5 @@
 import type { Hex } from '#schemas/bytes.ts'
+import { messagesOf } from '../runtime/laneWorld.ts'
 import { checkJobs } from '../chain/check.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
 import { lookAtChain } from '../chain/look.ts'
@@ -19,6 +20,7 @@ export const nominalGas = {
   upload: 400_000n,
   register: 400_000n,
   commit: 120_000n,
+  send: 300_000n,
   settle: 120_000n,
 } as const
 
@@ -112,6 +114,7 @@ export async function dryRunPlan(options: {
           batchSize: policy.batchSize,
           enclaveRegistry: chain.enclaveRegistry,
           proofRegistry: chain.proofRegistry,
+          ...messagesOf(plan, chain, fetch, now),
           prepareRegistration: () => Promise.reject(new TypeError('A dry run registers nothing.')),
           storedJob: () => undefined,
         },
@@ -120,6 +123,10 @@ export async function dryRunPlan(options: {
       )
       const planned = plannedJobs(listed, results, merged)
       const gas = planned.reduce((sum, job) => sum + (job.gas ?? 0n), 0n)
+      const paidWei = results.reduce(
+        (sum, result) => sum + (result.outcome === 'ready' ? (result.call.valueWei ?? 0n) : 0n),
+        0n,
+      )
       const tip =
         quote.priorityFeePerGasWei < policy.maxPriorityFeePerGasWei
           ? quote.priorityFeePerGasWei
@@ -129,7 +136,7 @@ export async function dryRunPlan(options: {
         baseFeePerGasWei: quote.baseFeePerGasWei,
         jobs: planned,
         gas,
-        costWei: gas * (quote.baseFeePerGasWei + tip),
+        costWei: gas * (quote.baseFeePerGasWei + tip) + paidWei,
         balanceWei: known === undefined ? undefined : balanceWei,
         unmatched: plan.settlements
           .filter(
@@ -152,6 +159,8 @@ function labelOf({ task }: Job): string {
       return `register ${task.signer}`
     case 'commit':
       return `anchor batch ${task.sequence}`
+    case 'send':
+      return `send ${task.what} ${task.sequence} to chain ${task.toChainId}`
     case 'settle':
       return `settle ${task.label}`
   }

@@ -27,6 +27,30 @@ const httpUrl = z.string().regex(/^https?:\/\/[^\s]+$/, 'must be an http or http
 
 const chainId = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
 
+const eid = z.number().int().min(1).max(0xffff_ffff)
+
+/** A chain that learns of keys by message from a hub, by LayerZero; `enclaveRegistry` is its receiver. */
+const layerZeroSchema = z.strictObject({
+  /** The chain of this plan on which enclaves are registered, and that the messages come from. */
+  hub: chainId,
+  hubEid: eid,
+  eid,
+  /** On the hub. */
+  broadcaster: address,
+  /** LayerZero's endpoint on this chain. */
+  endpoint: address,
+  /** Whom to ask for endorsements of a key, in order of preference. */
+  endorsers: z.array(httpUrl).min(1).max(16),
+  /** Endorsements that the receiver asks for. */
+  threshold: z.number().int().min(1).max(16),
+  /** What one message may cost at LayerZero; above it nothing is sent until the fee falls. */
+  maxFeeWei: wei,
+  /** How long the executor is given before a verified message is carried out from here. */
+  executorGraceMs: z.number().int().min(0).max(86_400_000).optional(),
+  /** Whether batches come by message too. `direct` commits them here and is cheaper. */
+  batches: z.enum(['direct', 'layerzero']).optional(),
+})
+
 const chainSchema = z.strictObject({
   chainId,
   /** For people, on the status page. */
@@ -37,6 +61,8 @@ const chainSchema = z.strictObject({
   proofRegistry: address,
   /** Named when this relayer is to keep the store supplied: what a registration lacks is uploaded first. */
   collateralStore: address.optional(),
+  /** Absent: enclaves are registered on this chain itself, the default and the cheaper way. */
+  layerZero: layerZeroSchema.optional(),
   /** Blocks on top of and including the transaction's own before it counts as final. */
   confirmations: z.number().int().min(1).max(10_000).optional(),
   /** Above this fee nothing is signed; work is parked until the fee falls. */
@@ -87,6 +113,7 @@ const planSchema = z.strictObject({
 })
 
 export type PlanChain = z.output<typeof chainSchema>
+export type PlanLayerZero = z.output<typeof layerZeroSchema>
 export type PlanSettlement = z.output<typeof settlementSchema>
 /** One worker and the stream that is read from it. */
 export type PlanFeed = Pick<SettlementPlan, 'worker' | 'stream' | 'pollMs'>
@@ -147,6 +174,27 @@ export function decodePlan(value: unknown): SettlementPlan {
     'settlements',
     'a settlement',
   )
+  for (const [index, { chainId: spoke, layerZero }] of plan.chains.entries()) {
+    if (layerZero === undefined) continue
+    const hub = plan.chains.find((chain) => chain.chainId === layerZero.hub)
+    if (hub === undefined || hub.layerZero !== undefined || hub.chainId === spoke) {
+      throw new InvalidPlanError('A chain hears from a hub that the plan does not register on.', {
+        field: `plan.chains.${index}.layerZero.hub`,
+        metaMessages: [`Actual: ${layerZero.hub}`],
+        remedy: 'Name another chain of the plan, one without `layerZero`.',
+      })
+    }
+    if (layerZero.threshold > layerZero.endorsers.length) {
+      throw new InvalidPlanError('A chain asks for more endorsements than there are endorsers.', {
+        field: `plan.chains.${index}.layerZero.threshold`,
+        metaMessages: [
+          `Actual: ${layerZero.threshold}`,
+          `Endorsers: ${layerZero.endorsers.length}`,
+        ],
+        remedy: 'Name as many endorsers as the receiver’s THRESHOLD, or more.',
+      })
+    }
+  }
   const streams = feedsOf(plan).map(({ stream }) => stream)
   for (const [index, settlement] of plan.settlements.entries()) {
     if (!streams.includes(settlement.stream ?? plan.stream)) {

@@ -31,6 +31,8 @@ export type LaneWorld = {
   readonly streams: readonly Hex[]
   readonly prepareRegistration: CheckContext['prepareRegistration']
   readonly missingUpload?: CheckContext['missingUpload'] | undefined
+  readonly prepareSend?: CheckContext['prepareSend'] | undefined
+  readonly prepareDelivery?: CheckContext['prepareDelivery'] | undefined
   /** Errors that the contracts of this chain can raise. */
   readonly contractErrors: Abi
 }
@@ -125,6 +127,7 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
                 nonce: request.nonce,
                 to: request.call.to,
                 data: request.call.data,
+                valueWei: request.call.valueWei ?? 0n,
                 gasLimit: request.gasLimit,
                 ...request.fees,
               })
@@ -159,6 +162,10 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
           proofRegistry: world.proofRegistry,
           prepareRegistration: world.prepareRegistration,
           ...(world.missingUpload === undefined ? {} : { missingUpload: world.missingUpload }),
+          ...(world.prepareSend === undefined ? {} : { prepareSend: world.prepareSend }),
+          ...(world.prepareDelivery === undefined
+            ? {}
+            : { prepareDelivery: world.prepareDelivery }),
           storedJob: (task) => store.job(jobId(task)),
         },
         jobs,

@@ -3,12 +3,14 @@ import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { registerCall } from '../chain/calls.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
+import type { CheckContext } from '../chain/check.ts'
 import { missingUploads } from '#contracts/attestation/dcap/missingUploads.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { isHex, keccak256 } from 'viem'
 import { type Rpc, ChainUnreachableError, createRpc } from '../chain/rpc.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import { BaseError } from '#schemas/errors.ts'
+import { deliveriesTo, sendsFrom } from '../transports/layerzero/transport.ts'
 import { type PlanChain, type SettlementPlan, feedsOf } from '../plan/plan.ts'
 import type { Alarm, Fetch, Now, Sql, TransactionSigner, WorkerSource } from '../ports.ts'
 import type { LaneWorld } from './laneRuntime.ts'
@@ -57,6 +59,7 @@ export function createLaneWorld(options: {
     ...(chain.collateralStore === undefined
       ? {}
       : { missingUpload: uploadsTo(chain.collateralStore, chain.chainId, sourceOf) }),
+    ...messagesOf(plan, chain, fetch, now),
     async prepareRegistration(registered, stream) {
       const attestation = await sourceOf(stream).attestation(chain.chainId, registered)
       assertAttestation(attestation, {
@@ -69,6 +72,20 @@ export function createLaneWorld(options: {
       return registerCall(chain.enclaveRegistry, attestation, evidence)
     },
   }
+}
+
+/** How a lane sends or carries out messages, where its chain is a hub or a spoke. */
+export function messagesOf(
+  plan: SettlementPlan,
+  chain: PlanChain,
+  fetch: Fetch,
+  now: Now,
+): Pick<CheckContext, 'prepareSend' | 'prepareDelivery'> {
+  const { layerZero } = chain
+  if (layerZero === undefined) return { prepareSend: sendsFrom(chain, plan.chains, fetch) }
+  const hub = chainOf(plan, layerZero.hub)
+  const hubRpc = createRpc({ chainId: hub.chainId, urls: hub.rpcUrls, fetch, now })
+  return { prepareDelivery: deliveriesTo({ ...chain, layerZero }, hub, hubRpc, fetch) }
 }
 
 /** How a lane learns what its chain's collateral store lacks for a registration, item by item. */
