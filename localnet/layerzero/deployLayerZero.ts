@@ -194,19 +194,3 @@ export async function deployLayerZero(
   ])
   return { ...chain, endpoint, sendUln, receiveUln, executor, dvn, vid }
 }
-
-/** LayerZero on several local chains, each with a path to each of the others. */
-export async function deployLayerZeroMesh(
-  chains: readonly LayerZeroChain[],
-  key: Hex,
-): Promise<LayerZeroDeployment[]> {
-  return Promise.all(
-    chains.map((chain) =>
-      deployLayerZero(
-        chain,
-        chains.filter((other) => other !== chain),
-        key,
-      ),
-    ),
-  )
-}

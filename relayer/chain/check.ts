@@ -170,7 +170,8 @@ function judge(
         return unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, answers[0])
       }
       // What is on its way already is asked of the broadcaster; only a new message needs the key.
-      if (job.stage === 'queued' && status.expiresAt <= at.timestampSeconds) {
+      // The same margin as a commit's: that one has the key renewed first.
+      if (job.stage === 'queued' && status.expiresAt <= at.timestampSeconds + expiryMarginSeconds) {
         return {
           jobId: job.id,
           outcome: 'waits',

@@ -10,9 +10,6 @@ import {
   wantsReport,
 } from '../plan/plan.ts'
 
-/** A registration is told again after this long: a key may have been renewed, at most every seven days. */
-const partMs = 3n * 86_400_000n
-
 /** What the hub has to tell a spoke so that a batch can be settled there. */
 function sendsOf(
   spoke: PlanChain,
@@ -21,8 +18,8 @@ function sendsOf(
   nowMs: number,
 ): Job[] {
   const { stream, sequence } = batch
-  const part = batch.closedAtMs / partMs
-  const task = { kind: 'send', toChainId: spoke.chainId, stream, signer, sequence, part } as const
+  const task = { kind: 'send', toChainId: spoke.chainId, stream, signer, sequence } as const
+  // Where nothing has changed since the last batch, the registration was sent already and costs nothing.
   const registration = createJob({ ...task, what: 'registration' }, nowMs)
   if (layerZero.batches === 'direct') return [registration]
   const call = broadcastBatchCall(layerZero.broadcaster, batch, signature, [])

@@ -74,9 +74,8 @@ export type SendTask = {
   readonly toChainId: number
   readonly stream: Hex
   readonly signer: Hex
+  /** The batch, or the one for which the key has to be known: it may have been renewed since the last. */
   readonly sequence: bigint
-  /** A registration is told anew in each part of a key's life, since it may have been renewed. */
-  readonly part: bigint
 }
 
 export type JobTask = UploadTask | RegisterTask | CommitTask | SendTask | SettleTask
@@ -127,9 +126,7 @@ export function jobId(task: JobTask): string {
     case 'commit':
       return `commit/${task.stream}/${task.sequence}`
     case 'send':
-      return task.what === 'batch'
-        ? `send/${task.toChainId}/batch/${task.stream}/${task.sequence}`
-        : `send/${task.toChainId}/registration/${task.stream}/${task.signer}/${task.part}`
+      return `send/${task.toChainId}/${task.what}/${task.stream}/${task.sequence}`
     case 'settle':
       return `settle/${task.contract}/${task.agreementId}/${task.leaf}`
   }

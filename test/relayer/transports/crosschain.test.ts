@@ -284,7 +284,6 @@ describe('relayer/transports/layerzero', () => {
       stream: testStream,
       signer: worker.signer,
       sequence: 1n,
-      part: 0n,
     } as const
     const job = { ...createJob(task, 0), task }
     return sendsFrom(hub, [changed], (url, init) => fetch(url, init))(rpc, job)
