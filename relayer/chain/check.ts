@@ -372,10 +372,36 @@ function groupsOf(prepared: readonly Prepared[], batchSize: number): Prepared[][
   return chunks
 }
 
+/** Asks what a call would really use: an estimate is a limit, and holds room that is given back. */
+function usageCall(call: Call, from: Hex): RpcCall {
+  const calls = [simulation(call, from)]
+  return {
+    method: 'eth_simulateV1',
+    params: [{ blockStateCalls: [{ calls }], validation: false }, 'latest'],
+  }
+}
+
+/** Gas that a simulated call used; `undefined` where the node cannot tell. */
+function usedGas(answer: RpcAnswer | undefined): bigint | undefined {
+  if (answer?.ok !== true || !Array.isArray(answer.result)) return undefined
+  try {
+    const block = readObject((answer.result as readonly unknown[])[0], 'block')
+    const { calls } = block
+    if (!Array.isArray(calls)) return undefined
+    const call = readObject((calls as readonly unknown[])[0], 'call')
+    if (readQuantity(call['status'], 'call.status') !== 1n) return undefined
+    return readQuantity(call['gasUsed'], 'call.gasUsed')
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Simulates settlements as batches. A batch counts only when the contract would settle every entry and
- * it takes less gas than sending them one by one: otherwise each is simulated alone, which also names
- * what is wrong with the one that is.
+ * it uses less gas than sending them one by one: otherwise each is simulated alone, which also names
+ * what is wrong with the one that is. A node that cannot tell usage has no say in the second.
+ *
+ * @see https://github.com/ethereum/execution-apis, eth_simulateV1
  */
 async function simulateMerged(
   context: CheckContext,
@@ -396,20 +422,23 @@ async function simulateMerged(
     candidates.flatMap(({ chunk: [first], call }) => [
       { method: 'eth_call', params: [simulation(call, context.sender), 'latest'] },
       { method: 'eth_estimateGas', params: [simulation(call, context.sender)] },
-      // What one of them takes alone, to see whether sharing pays.
-      { method: 'eth_estimateGas', params: [simulation(first?.call ?? call, context.sender)] },
+      usageCall(call, context.sender),
+      // What one of them uses alone, to see whether sharing pays.
+      usageCall(first?.call ?? call, context.sender),
     ]),
   )
   const merged: MergedCall[] = []
   const taken = new Set<Prepared>()
   for (const [index, { chunk, call }] of candidates.entries()) {
-    const [count, estimate, alone] = answers.slice(index * 3, index * 3 + 3)
+    const [count, estimate, ...usage] = answers.slice(index * 4, index * 4 + 4)
     const settled = answerData(count)
     const isWhole = settled !== undefined && BigInt(settled) === BigInt(chunk.length)
-    if (!isWhole || estimate?.ok !== true || alone?.ok !== true) continue
+    if (!isWhole || estimate?.ok !== true) continue
     const gas = readQuantity(estimate.result, 'gas estimate')
-    const aloneGas = readQuantity(alone.result, 'gas estimate')
-    if (gas >= aloneGas * BigInt(chunk.length)) continue
+    const [together, alone] = usage.map(usedGas)
+    const isDearer =
+      together !== undefined && alone !== undefined && together >= alone * BigInt(chunk.length)
+    if (isDearer) continue
     merged.push({ jobIds: chunk.map(({ job }) => job.id), call, gas })
     for (const entry of chunk) taken.add(entry)
   }
