@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type Address, isAddress } from 'viem'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText, verdicts } from '#schemas/report.ts'
@@ -50,7 +50,11 @@ export function registerVerify(program: Command): void {
       'with --rpc: the registry of anchored batches that you trust',
       readAddress,
     )
-    .option('--from-block <number>', 'with --rpc: oldest block to look at', readBlock, 0n)
+    .addOption(
+      new Option('--from-block <number>', 'with --rpc: oldest block to look at')
+        .argParser(readBlock)
+        .default(0n, '0'),
+    )
     .option('--json', 'print an attestation result (EAR) with every line')
     .addHelpText('after', '\nExit codes: 0 accepted, 1 refused, 3 error.')
     .action(verify)
