@@ -97,6 +97,7 @@ const steps: readonly Step[] = [
   single('lint', 'oxlint', ['--type-aware', '--max-warnings=0']),
   single('format', 'oxfmt', ['--check', '.']),
   single('format-solidity', 'forge', ['fmt', '--check']),
+  single('docs', 'node', ['tools/buildDocs.ts']),
   single('generated-contracts', 'node', ['tools/generate.ts', '--check']),
   forgeTests,
   single('gas', 'node', ['tools/gas.ts', '--check']),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { commandFor, commandsOf, quickStarts } from '#test/support/docCommands.ts'
 import { root } from '#tools/paths.ts'
 
 type Row = {
@@ -256,6 +257,24 @@ describe('the main job', () => {
     const job = await start()
     await until('the table', job, () => job.output().includes('Ctrl-C ends it.'))
     expect((await fetch(`http://127.0.0.1:${job.portBase + 4}/healthz`)).ok).toBe(true)
+    // What the quick starts say works, in the order in which they say it.
+    const place = {
+      portBase: job.portBase,
+      stateFolder: join(folder, 'state'),
+      tryFolder: join(folder, 'try'),
+    }
+    for (const page of quickStarts) {
+      const [first, ...commands] = commandsOf(page)
+      expect(first, page).toBe('npm start')
+      expect(commands.length, page).toBeGreaterThan(2)
+      for (const line of commands) {
+        const { status, stdout, stderr } = spawnSync('bash', ['-c', commandFor(line, place)], {
+          cwd: root,
+          encoding: 'utf8',
+        })
+        expect(status, `${line}\n${stdout}\n${stderr}`).toBe(0)
+      }
+    }
     job.child.kill('SIGINT')
     expect(await job.exitCode).toBe(130)
     expect(leftBehind()).toStrictEqual([])
