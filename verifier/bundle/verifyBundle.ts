@@ -91,20 +91,24 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
   const list = createChecklist(options.onCheck)
   const hash = (bytes: Uint8Array): Uint8Array => crypto.sha256(bytes)
 
-  const bundle = list.run('format', () => {
+  const named = list.run('format', () => {
     const read = readBundle(value)
     const actual = bundleDigest(value as Record<string, unknown>, hash)
     demand(actual === read.digest, 'The file is damaged: its content has another digest.', [
       `Expected: ${read.digest}`,
       `Actual: ${actual}`,
     ])
-    return { detail: `Version ${read.version}, subject “${read.subjectName}”.`, result: read }
+    // What contradicts itself has no name: a period that ends before it begins, for one.
+    const names = { leaf: reportLeaf(read.report), digest: batchDigest(read.batch) }
+    return {
+      detail: `Version ${read.version}, subject “${read.subjectName}”.`,
+      result: { bundle: read, ...names },
+    }
   })
-  if (bundle === undefined) return conclude(list.checks, undefined, undefined)
+  if (named === undefined) return conclude(list.checks, undefined, undefined)
 
+  const { bundle, leaf, digest } = named
   const { attestation, batch, report } = bundle
-  const leaf = reportLeaf(report)
-  const digest = batchDigest(batch)
   const at = bundle.recordedAtSeconds
   const collateralKey = `${at}${JSON.stringify(attestation.collateral)}`
 
