@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -39,7 +40,10 @@ export const chromiumPath = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
-].find((path) => path !== '' && existsSync(path))
+].find(
+  // Some systems have a stand-in there that only says how the real one would be installed.
+  (path) => path !== '' && existsSync(path) && spawnSync(path, ['--version']).status === 0,
+)
 
 /** A suite in a real browser. Without one it shrinks to an entry that says what was not looked at. */
 export function describeChromium(name: string, suite: (executablePath: string) => void): void {

@@ -11,6 +11,7 @@ export default defineConfig({
   cacheDir: '../.cache/vitepress',
   ignoreDeadLinks: false,
   lastUpdated: false,
+  head: [['link', { rel: 'icon', href: '/icon.svg', type: 'image/svg+xml' }]],
   themeConfig: {
     search: { provider: 'local' },
     outline: { level: [2, 3] },

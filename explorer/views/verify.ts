@@ -1,9 +1,10 @@
 import { type CheckId, checkTitles } from '#verifier/bundle/checklist.ts'
+import type { QuoteAppraisal } from '#verifier/appraisal/appraisal.ts'
 import { plainQuotePolicy } from '#verifier/appraisal/plainQuotePolicy.ts'
 import { unitText } from '#schemas/report.ts'
 import { h } from '../dom.ts'
 import { examine } from '../examine.ts'
-import { microText, periodText, ppmText, unitWords, verdictName } from '../format.ts'
+import { instantText, microText, periodText, ppmText, unitWords, verdictName } from '../format.ts'
 import type { World } from '../world.ts'
 import { createChecklistView } from './parts.ts'
 import { bundlePath } from './report.ts'
@@ -16,6 +17,16 @@ const maxBundleBytes = 64 * 1024 * 1024
 export type VerifyView = View & {
   /** Examines a file that was dropped anywhere on the page. */
   readonly take: (file: File) => void
+}
+
+/** As of when attestation was judged, and whether its collateral has lapsed since. */
+function asOf(appraisal: QuoteAppraisal): string {
+  const at = instantText(appraisal.appraisedAtUnixSeconds * 1000)
+  const untilMs = appraisal.validUntilUnixSeconds * 1000
+  const until = instantText(untilMs)
+  return untilMs > Date.now()
+    ? `Attestation judged as of ${at} UTC; the collateral is in force until ${until} UTC`
+    : `Attestation judged as of ${at} UTC; the collateral lapsed on ${until} UTC: it held then, and nothing later is known of the platform`
 }
 
 /** @param from - The report whose bundle is fetched and examined at once. */
@@ -79,7 +90,7 @@ export function verify(from?: { readonly sequence: bigint; readonly index: numbe
           say('refused', 'Refused', [`The file cannot be read as a bundle. ${event.message}`])
           return
         }
-        const { report } = event
+        const { report, appraisal } = event
         const rows =
           report === undefined
             ? []
@@ -87,6 +98,7 @@ export function verify(from?: { readonly sequence: bigint; readonly index: numbe
                 `It proves the verdict ${verdictName(report.verdict)}, with ${microText(report.valueMicro)} ${unitWords(unitText(report.unit))}`,
                 periodText(Number(report.periodStartMs), Number(report.periodEndMs)),
                 `${ppmText(report.coveragePpm)} of the period observed`,
+                ...(appraisal === undefined ? [] : [asOf(appraisal)]),
               ]
         if (event.isAccepted) say('accepted', 'Accepted: the proof holds', rows)
         else say('refused', 'Refused', ['At least one line below does not hold.'])

@@ -9,17 +9,26 @@ export type Watched = {
   readonly strangers: string[]
 }
 
+/** Longer than a loaded machine takes for anything here: a hang must fail, not stall the gate. */
+const timeoutMs = 120_000
+
+/** A browser with a profile of its own, empty and thrown away at its end. */
 export function launch(executablePath: string): Promise<Browser> {
   return chromium.launch({
     executablePath,
+    timeout: timeoutMs,
     args: [
+      // Also as root, and in a container whose shared memory is a few megabytes.
       '--no-sandbox',
+      '--disable-dev-shm-usage',
       '--disable-gpu',
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      '--disable-breakpad',
+      '--no-default-browser-check',
     ],
   })
 }
@@ -32,6 +41,7 @@ export async function open(
 ): Promise<Watched> {
   const { width = 1180, height = 900, colorScheme = 'light' } = options
   const context = await browser.newContext({ viewport: { width, height }, colorScheme })
+  context.setDefaultTimeout(timeoutMs)
   const page = await context.newPage()
   const complaints: string[] = []
   const strangers: string[] = []

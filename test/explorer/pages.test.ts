@@ -72,8 +72,8 @@ describeChromium('the explorer', (chromium) => {
       testConfig(rig, rig.folder(), [device], {
         certificationService: rig.guestAgent,
         publishesReadings: true,
-        // Long enough for a busy machine to hand the packs in.
-        allowedLatenessMs: 5000,
+        // Long enough for a busy machine to attest the worker and hand the packs in.
+        allowedLatenessMs: 15_000,
         policies: [limited],
         assignments: [
           {
@@ -127,6 +127,7 @@ describeChromium('the explorer', (chromium) => {
     writeFileSync(file, text)
     await page.locator('#bundle-file').setInputFiles(file)
     await page.getByText('Accepted: the proof holds').waitFor()
+    await page.getByText(/judged as of 2026-01-15 00:00 UTC; the collateral lapsed on/).waitFor()
     expect(new Set(Object.values(await statuses(page)))).toStrictEqual(new Set(['passed']))
     expect(await page.locator('li[data-check]').count()).toBe(15)
     expect(strangers).toStrictEqual([])

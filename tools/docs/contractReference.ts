@@ -124,7 +124,7 @@ function interfacePage(name: string, file: string, { abi, devdoc, userdoc }: Com
       `### ${name}.${item.name ?? ''}`,
       '',
       '```solidity',
-      `function ${item.name ?? ''}(${written(item.inputs)}) ${item.stateMutability ?? ''}${item.outputs === undefined || item.outputs.length === 0 ? '' : ` returns (${written(item.outputs)})`}`,
+      `function ${item.name ?? ''}(${written(item.inputs)}) ${item.stateMutability === 'nonpayable' ? '' : (item.stateMutability ?? '')}${item.outputs === undefined || item.outputs.length === 0 ? '' : ` returns (${written(item.outputs)})`}`,
       '```',
       '',
       cell([userdoc.methods?.[signature]?.notice, doc?.details].filter(Boolean).join(' ')),

@@ -26,6 +26,13 @@ type Schema = {
 /** Deeper objects are in the schema file; a page of ten levels helps nobody. */
 const deepest = 4
 
+/** Texts that are numbers or bytes, by their pattern. */
+const texts: Readonly<Record<string, string>> = {
+  '^0x([0-9a-f]{2})*$': 'bytes, hex with 0x',
+  '^(0|[1-9][0-9]{0,77})$': 'unsigned integer, as decimal text',
+  '^(0|-?[1-9][0-9]{0,77})$': 'integer, as decimal text',
+}
+
 /** What a value has to be, in a few words. */
 function words(schema: Schema): string {
   if (schema.const !== undefined) return code(JSON.stringify(schema.const))
@@ -37,7 +44,8 @@ function words(schema: Schema): string {
   if (schema.$ref !== undefined) return 'as above'
   const hex = /^\^0x\[0-9a-f\]\{(\d+)\}\$$/.exec(schema.pattern ?? '')
   if (hex !== null) return `${Number(hex[1]) / 2} bytes, hex with 0x`
-  if (schema.pattern === '^0x([0-9a-f]{2})*$') return 'bytes, hex with 0x'
+  const known = texts[schema.pattern ?? '']
+  if (known !== undefined) return known
   const type = [schema.type ?? 'any'].flat().join(' or ')
   const bounds: string[] = []
   if (schema.pattern !== undefined) bounds.push(code(schema.pattern))

@@ -97,6 +97,8 @@ export async function stageDocs(target: string): Promise<void> {
   for (const name of readdirSync(join(root, 'docs')).filter((each) => /\.(png|svg)$/.test(each))) {
     cpSync(join(root, 'docs', name), join(target, name))
   }
+  mkdirSync(join(target, 'public'), { recursive: true })
+  cpSync(join(root, 'explorer', 'icon.svg'), join(target, 'public', 'icon.svg'))
   for (const path of shown) {
     const file = join(target, 'public', 'source', `${path}.txt`)
     mkdirSync(dirname(file), { recursive: true })
