@@ -30,7 +30,7 @@ export function importClosure(entry: string): { files: string[]; packages: strin
 function specifiersOf(text: string): string[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '')
   const statements = code.matchAll(
-    /(?:^|\n)(?:import|export)\s(?!type\s)(?:[^'"`;]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|new URL\(\s*['"]([^'"]+)['"]/g,
+    /(?:^|\n)(?:import|export)\s(?!type\s)(?:[^'"`;]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|new URL\(\s*['"]([^'"]+)['"],\s*import\.meta\.url/g,
   )
   return [...statements].map((match) => match[1] ?? match[2] ?? match[3] ?? '')
 }
