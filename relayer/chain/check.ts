@@ -579,7 +579,9 @@ export async function checkCarefully(
       result,
       ...others.map((opinion) => opinion.find(({ jobId }) => jobId === result.jobId)),
     ]
-    return all.find((opinion) => opinion !== undefined && opinion.outcome !== 'done') ?? result
+    // Who cannot tell has no say, as one that does not answer has none.
+    const telling = all.filter((opinion) => opinion !== undefined && opinion.outcome !== 'unknown')
+    return telling.find((opinion) => opinion?.outcome !== 'done') ?? telling[0] ?? result
   })
   return { results, merged: [] }
 }

@@ -5,11 +5,11 @@ import type { TransactionInclusion } from '../lane/lane.ts'
 import { proofRegistryAbi } from './abi.ts'
 import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
 import { ChainUnreachableError } from './rpc.ts'
-import { readCount, readHash, readObject, readQuantity } from './words.ts'
+import { MalformedAnswerError, readCount, readHash, readObject, readQuantity } from './words.ts'
 
 function resultOf(answer: RpcAnswer | undefined, what: string): unknown {
   if (answer?.ok === true) return answer.result
-  throw new ChainUnreachableError(`A node could not tell ${what}.`, {
+  throw new MalformedAnswerError(`A node could not tell ${what}.`, {
     metaMessages: answer === undefined ? [] : [`Its answer: ${answer.message}`],
   })
 }
@@ -151,6 +151,10 @@ export async function lookCarefully(
   const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
   const first = seen[0]
   if (first === undefined) {
+    // What the preferred one said is what a person can act on.
+    const [refusal] = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))
+    if (refusal instanceof ChainUnreachableError) throw refusal
+    if (refusal instanceof MalformedAnswerError) throw refusal
     throw new ChainUnreachableError('No endpoint of this chain can be reached.')
   }
   const inclusions = new Map<Hex, TransactionInclusion>()

@@ -73,6 +73,8 @@ function woken(before: Lane, nowMs: number): Step {
 
 /** Whether something that costs money is about to be concluded from what nodes say. */
 function isInDoubt(lane: Lane): boolean {
+  // The first nonce of all is taken from a look: one that is too high would leave a gap nobody sees.
+  if (lane.nextNonce === undefined) return true
   if (lane.nonceDoubtSinceMs !== undefined) return true
   return openTransactions(lane).some(({ doubtSinceMs }) => doubtSinceMs !== undefined)
 }

@@ -43,6 +43,7 @@ export type RunningRelayer = {
 
 const startTimeoutMs = 20_000
 const stopTimeoutMs = 5_000
+const watchdogMs = 60_000
 const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 function workerdBinary(): string {
@@ -120,6 +121,7 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
     const url = `http://127.0.0.1:${port}`
     await untilHealthy(url, exited, output)
     await fetch(`${url}/v1/wake`, { method: 'POST' })
+    watch(url, exited)
     return {
       url,
       pid: child.pid ?? 0,
@@ -132,6 +134,18 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
     await end(child, exited, 'SIGKILL')
     throw cause
   }
+}
+
+/** What the cron trigger does on Cloudflare: whatever lost its alarm is looked at once a minute. */
+function watch(url: string, exited: Promise<unknown>): void {
+  const timer = setInterval(() => {
+    const signal = AbortSignal.timeout(watchdogMs)
+    fetch(`${url}/v1/wake`, { method: 'POST', signal }).catch(() => undefined)
+  }, watchdogMs)
+  timer.unref()
+  void exited.then(() => {
+    clearInterval(timer)
+  })
 }
 
 function collectOutput(

@@ -94,6 +94,8 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
           const observation = await look(rpc, policy.sender, command.hashes, { streams, registry })
           return { kind: 'observed', nowMs: now(), observation }
         } catch (cause) {
+          // It answered, and the answer is of no use: another endpoint is asked next.
+          if (cause instanceof MalformedAnswerError) rpc.distrust()
           return { kind: 'lookFailed', nowMs: now(), reason: shortReason(cause) }
         }
       case 'load': {

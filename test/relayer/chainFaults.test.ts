@@ -91,6 +91,21 @@ describe.each(['workerd', 'node'] as const)('real chains under faults, %s adapte
     expect(await chain().settlements()).toBe(BigInt(subjects))
   })
 
+  it.each(['phantomReceipts', 'nullReceipts', 'futureNonce', 'staleHead'] as const)(
+    'a preferred endpoint that lies throughout (%s) makes nothing settle twice',
+    async (lie) => {
+      proxy.setFault(() => lie)
+      await start({
+        rpcUrls: ({ rpcUrl }) => [proxy.url, rpcUrl],
+        chain: { confirmations: 2 },
+      })
+      closeBatch(1)
+      await whenFinal(2 + subjects)
+      expect(await chain().settlements()).toBe(BigInt(subjects))
+      expect(await chain().wasted()).toBe(0n)
+    },
+  )
+
   it('settlements land again after a reorganisation to depth five', async () => {
     // On a fast machine the batch is in within fewer blocks than the reorganisation takes back.
     await chain().call('anvil_mine', '0x8')
@@ -125,6 +140,52 @@ describe.each(['workerd', 'node'] as const)('real chains under faults, %s adapte
     const { lanes } = await whenFinal(2 + subjects)
     for (const { maxFeePerGasWei } of lanes[0]?.transactions ?? []) {
       expect(BigInt(maxFeePerGasWei)).toBeLessThanOrEqual(capWei)
+    }
+  })
+})
+
+describe.each(['workerd', 'node'] as const)('a chain that is dead, %s adapter', (engine) => {
+  it('holds its own lane, by name, and no other; it catches up by itself', async () => {
+    const rehearsal = await rehearse({ chainIds: [31_351, 31_352], blockTimeSeconds: 0.2 })
+    const dead = rehearsal.chains[1]
+    if (dead === undefined) throw new Error('no second chain')
+    const proxy = await startFaultProxy(dead.rpcUrl)
+    let isDead = true
+    proxy.setFault(() => (isDead ? 'dropBefore' : 'none'))
+    const plan = rehearsal.plan({
+      subjects,
+      rpcUrls: (chain) => [chain === dead ? proxy.url : chain.rpcUrl],
+    })
+    const relayer =
+      engine === 'workerd' ? await rehearsal.start(plan) : await rehearsal.startNode(plan)
+    try {
+      for (const period of [1, 2]) {
+        rehearsal.worker.close(
+          Array.from({ length: subjects }, (_, subject) => testReport(subject, period)),
+        )
+      }
+      const expected = 1 + 2 * (1 + subjects)
+      const { lanes } = await until(
+        () => statusOf(relayer.url),
+        (status) =>
+          status.lanes[0]?.counts.final === expected && status.lanes[1]?.hold !== undefined,
+        60_000,
+      )
+      expect(lanes[0]?.hold).toBeUndefined()
+      expect(lanes[1]?.hold?.kind).toBe('rpc')
+      expect(lanes[1]?.counts.queued).toBe(expected - 1)
+      isDead = false
+      await until(
+        () => statusOf(relayer.url),
+        (status) => status.lanes[1]?.counts.final === expected,
+        60_000,
+      )
+      expect(await dead.settlements()).toBe(BigInt(2 * subjects))
+      expect(await dead.wasted()).toBe(0n)
+    } finally {
+      await relayer.stop()
+      await proxy.stop()
+      await rehearsal.stop()
     }
   })
 })

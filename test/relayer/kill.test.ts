@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runKillLoop } from './support/killLoop.ts'
 import { type Rehearsal, rehearse } from './support/rehearsal.ts'
 
-describe('SIGKILL at random instants (the long form is test/relayer/soak.ts)', () => {
+// The long form is test/relayer/soak.ts.
+describe.each(['workerd', 'node'] as const)('SIGKILL at random instants, %s adapter', (engine) => {
   let rehearsal: Rehearsal
 
   beforeAll(async () => {
@@ -18,7 +19,8 @@ describe('SIGKILL at random instants (the long form is test/relayer/soak.ts)', (
     const subjects = 10
     const result = await runKillLoop({
       rehearsal,
-      kills: 15,
+      engine,
+      kills: 12,
       batches,
       subjects,
       seed: 7,

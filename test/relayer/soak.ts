@@ -5,10 +5,10 @@ import { rehearse } from './support/rehearsal.ts'
 
 /**
  * The long form of the crash test, in slices that add up in a file:
- * `node test/relayer/soak.ts --engine workerd|node [--kills 60] [--proofs 6000] [--into FILE]`.
- * Each slice has a chain and a data folder of its own and another seed; `--parallel 3` runs three of
- * them at once. Seventeen slices of the
- * default size are 1 000 kills over 100 000 proofs. Prints the slice and, with a file, the sum per engine.
+ * `node test/relayer/soak.ts --engine workerd|node [--kills 60] [--proofs 6000] [--seconds 150]
+ * [--parallel 1] [--into FILE]`. Each slice has a chain and a data folder of its own and another seed.
+ * No kill begins after the seconds; what was closed by then is brought to its end and counted. Prints
+ * the slices, or with a file the sum per engine.
  */
 
 type Slice = {
@@ -31,6 +31,7 @@ const { values } = parseArgs({
     engine: { type: 'string', default: 'workerd' },
     kills: { type: 'string', default: '60' },
     proofs: { type: 'string', default: '6000' },
+    seconds: { type: 'string', default: '150' },
     parallel: { type: 'string', default: '1' },
     into: { type: 'string' },
   },
@@ -55,8 +56,9 @@ async function runSlice(seed: number): Promise<Slice> {
       subjects: proofsPerBatch,
       seed,
       longestLifeMs: 400,
+      killingMs: Number(values.seconds) * 1_000,
       plan: { chain: { confirmations: 4, batchSize: 50, dailySpendWei: `1${'0'.repeat(22)}` } },
-      timeoutMs: 240_000,
+      timeoutMs: 120_000,
       onKill(kill) {
         if (kill % 25 === 0) process.stderr.write(`${kill} of ${kills} kills\n`)
       },

@@ -30,6 +30,8 @@ export type NodeRelayer = {
   stop(): Promise<void>
 }
 
+const watchdogMs = 60_000
+
 const platformFetch: Fetch = (url, init) => fetch(url, init)
 
 /**
@@ -108,9 +110,13 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
   })
   for (const { alarm, runtime } of [...feeds, ...lanes]) alarm.start(() => runtime.turn())
   await wake()
+  // What the cron trigger does on Cloudflare: a second look at whatever lost its alarm.
+  const watchdog = setInterval(() => void wake(), watchdogMs)
+  watchdog.unref()
   return {
     url: `http://127.0.0.1:${server.port}`,
     async stop() {
+      clearInterval(watchdog)
       await Promise.all([...feeds, ...lanes].map(({ alarm }) => alarm.stop()))
       await server.close()
       for (const { sql } of [...feeds, ...lanes]) sql.close()

@@ -3,6 +3,7 @@ import { type Hex, parseTransaction, recoverTransactionAddress } from 'viem'
 import type { AddressInfo } from 'node:net'
 
 type RpcEntry = {
+  readonly jsonrpc?: '2.0'
   readonly id: unknown
   readonly method: string
   readonly params: readonly unknown[]
@@ -44,6 +45,8 @@ export type FaultProxy = {
   /** Transactions whose replacement did not raise both fees by 10 %, refused as geth does. */
   refusedReplacements(): number
   requests(): number
+  /** Transactions that came by, whatever became of them. */
+  broadcasts(): number
   stop(): Promise<void>
 }
 
@@ -53,6 +56,7 @@ const slowMs = 400
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   let nextFault: () => ProxyFault = () => 'none'
   let requests = 0
+  let broadcasts = 0
   let refusedReplacements = 0
   type Fees = { readonly hash: Hex; readonly fee: bigint; readonly tip: bigint }
   const taken = new Map<string, Fees>()
@@ -117,7 +121,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, slowMs))
     let asked = entries
     if (fault === 'staleHead') {
-      const [head] = await ask([{ id: 1, method: 'eth_blockNumber', params: [] }])
+      const [head] = await ask([{ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] }])
       const stale = `0x${Math.max(0, Number(head?.result) - 3).toString(16)}`
       asked = entries.map((entry) =>
         entry.method === 'eth_getBlockByNumber' && entry.params[0] === 'latest'
@@ -151,6 +155,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       const asked = JSON.parse(Buffer.concat(chunks).toString()) as RpcEntry | RpcEntry[]
       // Other clients than ours also send single calls.
       const isSingle = !Array.isArray(asked)
+      for (const { method } of isSingle ? [asked] : asked) {
+        if (method === 'eth_sendRawTransaction') broadcasts += 1
+      }
       answer(isSingle ? [asked] : asked, nextFault()).then(
         (given) => {
           if (given === 'broken') {
@@ -175,6 +182,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     },
     refusedReplacements: () => refusedReplacements,
     requests: () => requests,
+    broadcasts: () => broadcasts,
     async stop() {
       server.closeAllConnections()
       await new Promise((resolve) => {

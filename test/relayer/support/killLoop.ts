@@ -14,6 +14,8 @@ export type KillLoopOptions = {
   readonly timeoutMs: number
   /** The longest that a process lives, milliseconds; at least 20. */
   readonly longestLifeMs?: number
+  /** No kill begins later than this; what was closed by then is counted. */
+  readonly killingMs?: number
   readonly onKill?: (kill: number) => void
 }
 
@@ -43,7 +45,9 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
   const start = (): Promise<KillableRelayer> =>
     options.engine === 'node' ? rehearsal.startNodeProcess(plan) : rehearsal.start(plan)
   let relayer = await start()
-  for (let kill = 1; kill <= kills; kill += 1) {
+  const killUntil = startedAt + (options.killingMs ?? Infinity)
+  let done = 0
+  for (let kill = 1; kill <= kills && Date.now() < killUntil; kill += 1) {
     // Spread the batches over the kills, so that each finds work under way.
     for (const due = Math.ceil((kill * batches) / kills); closed < due; closed += 1) {
       rehearsal.worker.close(
@@ -55,10 +59,11 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
     const from = performance.now()
     relayer = await start()
     restartMs.push(performance.now() - from)
+    done = kill
     options.onKill?.(kill)
   }
   // A registration, then for each batch its commit and its settlements.
-  const expected = 1 + batches * (1 + subjects)
+  const expected = 1 + closed * (1 + subjects)
   await until(
     () => statusOf(relayer.url),
     ({ lanes }) => lanes.every(({ counts }) => counts.final === expected),
@@ -68,8 +73,8 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
   await relayer.stop()
   const { chains } = rehearsal
   return {
-    kills,
-    proofsPerChain: batches * subjects,
+    kills: done,
+    proofsPerChain: closed * subjects,
     settled: await Promise.all(chains.map((chain) => chain.settlements())),
     wasted: await Promise.all(chains.map((chain) => chain.wasted())),
     nonces: await Promise.all(
