@@ -1,7 +1,7 @@
 import { batchDigest } from '#schemas/batch.ts'
-import { type Hex, fromHex } from '#schemas/bytes.ts'
+import { type Hex, concatBytes, fromHex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { assertInclusion } from '#schemas/merkle/orderedTree.ts'
+import { assertInclusion, buildTree, inclusionPath } from '#schemas/merkle/orderedTree.ts'
 import { keccakPairs } from '#schemas/merkle/pairHashers.ts'
 import { reportLeaf, zeroHash } from '#schemas/report.ts'
 import { recoverSigner } from '#schemas/signatures.ts'
@@ -62,8 +62,43 @@ export function verifyBatch(
       signed.reports.length,
     )
   }
+  const leaves = wholeTree(signed) ?? singlePaths(signed)
+  return { leaves, cursor: { sequence: batch.sequence, digest } }
+}
+
+/**
+ * The leaves, when every report of the batch is there, in order, and the tree over them has the signed
+ * root and the given paths: two hashes a report instead of one for each level of its path.
+ *
+ * @returns `undefined` when that is not so; each path then speaks for itself.
+ */
+function wholeTree({ batch, reports }: SignedBatch): readonly Hex[] | undefined {
+  if (reports.length === 0 || reports.length !== batch.reportCount) return undefined
+  if (reports.some(({ index }, at) => index !== at)) return undefined
+  const leaves = reports.map(({ report }) => reportLeaf(report))
+  const tree = buildTree(
+    concatBytes(...leaves.map((leaf) => fromHex(leaf, 'leaf', 32))),
+    keccakPairs,
+  )
+  if (toHex(tree.root) !== batch.reportRoot) return undefined
+  const isGiven = reports.every(({ index, path }) => {
+    const expected = inclusionPath(tree, index)
+    return (
+      path.length === expected.length &&
+      path.every((node, level) => node === hexOf(expected[level]))
+    )
+  })
+  return isGiven ? leaves : undefined
+}
+
+function hexOf(node: Uint8Array | undefined): Hex | undefined {
+  return node === undefined ? undefined : toHex(node)
+}
+
+/** @throws {@link InvalidBatchError} that names the report which is not under the root */
+function singlePaths({ batch, reports }: SignedBatch): readonly Hex[] {
   const root = fromHex(batch.reportRoot, 'batch.reportRoot', 32)
-  const leaves = signed.reports.map(({ report, index, path }, at) => {
+  return reports.map(({ report, index, path }, at) => {
     try {
       const leaf = reportLeaf(report)
       assertInclusion(
@@ -83,5 +118,4 @@ export function verifyBatch(
       })
     }
   })
-  return { leaves, cursor: { sequence: batch.sequence, digest } }
 }

@@ -68,6 +68,23 @@ describe('a batch before anything is spent on it', () => {
     `)
   })
 
+  it('a complete batch and any part of it verify to the same leaves; one bent path is found in both', () => {
+    const stream = createTestStream()
+    const whole = stream.close(Array.from({ length: 11 }, (_, subject) => testReport(subject, 1)))
+    const { leaves } = verifyBatch(testStream, feedStart, whole)
+    expect(new Set(leaves).size).toBe(11)
+    const part = { ...whole, reports: whole.reports.filter(({ index }) => index % 3 === 0) }
+    expect(verifyBatch(testStream, feedStart, part).leaves).toEqual(
+      leaves.filter((_, index) => index % 3 === 0),
+    )
+    const bent = whole.reports.map((report) =>
+      report.index === 6 ? { ...report, path: report.path.toReversed() } : report,
+    )
+    const text = 'Report 6 is not under the signed root. Field: batch.reports'
+    expect(messageOf({ ...whole, reports: bent })).toBe(`${text}.6`)
+    expect(messageOf({ ...whole, reports: bent.slice(5) })).toBe(`${text}.1`)
+  })
+
   it('a batch asks each chain for one commit, and for one settlement for each report that is wanted', () => {
     const chain = (chainId: number) => ({
       chainId,
