@@ -273,6 +273,16 @@ describe('the main job', () => {
           encoding: 'utf8',
         })
         expect(status, `${line}\n${stdout}\n${stderr}`).toBe(0)
+        if (!line.includes('--rpc')) continue
+        // Asked themselves, the chains confirm what the bundle cannot know.
+        for (const title of [
+          'Batch → chain: anchored (chain 31337)',
+          'Signer → chain: registered (chain 31337)',
+          'Report → chain: settled (chain 31337)',
+          'Batch → chain: anchored (chain 31339)',
+        ]) {
+          expect(stdout).toContain(`✓ ${title}`)
+        }
       }
     }
     job.child.kill('SIGINT')
