@@ -1,64 +1,83 @@
-import { rehearse, statusOf, until } from './support/rehearsal.ts'
-import { testReport } from './support/testStream.ts'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
+import { contestants } from './measures/contestants.ts'
+import { killPlaces } from './measures/killPlaces.ts'
+import { jamTest } from './measures/jam.ts'
+import {
+  faults,
+  feeSpike,
+  ingress,
+  latency,
+  liars,
+  reorganisation,
+  restart,
+  severalChains,
+  throughput,
+  weight,
+} from './measures/lanes.ts'
+import { standIn } from './support/standIn.ts'
+import { type Figures, renderMeasures } from './measures/render.ts'
 
 /**
- * `node test/relayer/measure.ts [proofs] [rounds]`: how many settlements of one batch a lane carries a
- * second, shared and one by one, and how long a single report takes from the closing of its batch to
- * its settlement in a block of a chain with 1-s blocks. Raw workerd, anvil; prints one JSON object.
+ * The relayer measured against its goals and against others:
+ * `node test/relayer/measure.ts [--only NAME,NAME…] [--render]`.
+ * Figures add up in docs/relayer-measures.json; --render writes the page and the plots from them.
  */
 
-const [proofs = 2_000, rounds = 15] = process.argv.slice(2).map(Number)
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, render: { type: 'boolean', default: false } },
+})
 
-async function throughput(batchSize: number, count: number): Promise<number> {
-  const rehearsal = await rehearse({ chainIds: [31_398], blockTimeSeconds: 0.25 })
+const file = new URL('../../docs/relayer-measures.json', import.meta.url)
+
+const sections: Readonly<Record<string, () => Promise<unknown>>> = {
+  shared: () => throughput({ engine: 'workerd', batchSize: 100, proofs: 2_000 }),
+  sharedMany: () => throughput({ engine: 'workerd', batchSize: 100, proofs: 10_000 }),
+  single: () => throughput({ engine: 'workerd', batchSize: 1, proofs: 1_000 }),
+  sharedNode: () => throughput({ engine: 'node', batchSize: 100, proofs: 10_000 }),
+  singleNode: () => throughput({ engine: 'node', batchSize: 1, proofs: 1_000 }),
+  latency,
+  restart: () => restart('workerd'),
+  restartNode: () => restart('node'),
+  places: () => killPlaces('workerd'),
+  placesNode: () => killPlaces('node'),
+  faults,
+  reorganisation,
+  feeSpike,
+  liars,
+  ingress: () => ingress('workerd'),
+  ingressNode: () => ingress('node'),
+  severalChains,
+  weight,
+  ...Object.fromEntries(
+    ['plumbline', ...Object.keys(contestants)].map((name) => [`jam-${name}`, () => jamTest(name)]),
+  ),
+}
+
+// A contestant's library may reject where nobody listens; the count at the end tells what it meant.
+// The compiler, once loaded, would end the process over it.
+standIn()
+process.removeAllListeners('unhandledRejection')
+process.on('unhandledRejection', () => undefined)
+
+const figures: Figures = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Figures) : {}
+const wanted = values.only?.split(',') ?? (values.render ? [] : Object.keys(sections))
+for (const name of wanted) {
+  const measure = sections[name]
+  if (measure === undefined) throw new Error(`Nothing is called ${name}.`)
+  const load = Math.round(loadavg()[0] ?? 0)
+  process.stderr.write(`${name}…\n`)
   try {
-    const chain = { batchSize, window: 64, dailySpendWei: `1${'0'.repeat(22)}` }
-    const relayer = await rehearsal.start(rehearsal.plan({ subjects: count, chain }))
-    const from = performance.now()
-    rehearsal.worker.close(Array.from({ length: count }, (_, at) => testReport(at, 1)))
-    await until(
-      () => rehearsal.chains[0]?.settlements() ?? Promise.resolve(0n),
-      (settled) => settled === BigInt(count),
-      300_000,
-      100,
-    )
-    const seconds = (performance.now() - from) / 1_000
-    await relayer.stop()
-    return Math.round(count / seconds)
-  } finally {
-    await rehearsal.stop()
+    figures[name] = { load, result: await measure() }
+    writeFileSync(file, `${JSON.stringify(figures, undefined, 2)}\n`)
+    process.stderr.write(`${JSON.stringify(figures[name])}\n`)
+  } catch (cause) {
+    process.stderr.write(`${name} failed: ${cause instanceof Error ? cause.message : 'unknown'}\n`)
+    process.exitCode = 1
   }
 }
-
-async function latencies(): Promise<number[]> {
-  const rehearsal = await rehearse({ chainIds: [31_397], blockTimeSeconds: 1 })
-  try {
-    const relayer = await rehearsal.start()
-    const seen: number[] = []
-    for (let round = 1; round <= rounds; round += 1) {
-      const from = performance.now()
-      rehearsal.worker.close([testReport(0, round)])
-      await until(
-        () => statusOf(relayer.url),
-        ({ settlements }) =>
-          settlements.filter(({ transaction }) => transaction?.isSuccess === true).length === round,
-      )
-      seen.push(Math.round(performance.now() - from))
-      // Not in step with the blocks.
-      await new Promise((resolve) => setTimeout(resolve, (round * 370) % 1_000))
-    }
-    await relayer.stop()
-    return seen.toSorted((left, right) => left - right)
-  } finally {
-    await rehearsal.stop()
-  }
-}
-
-const seen = await latencies()
-const at = (part: number): number => seen[Math.floor((seen.length - 1) * part)] ?? 0
-const result = {
-  sharedPerSecond: await throughput(100, proofs),
-  singlePerSecond: await throughput(1, Math.ceil(proofs / 4)),
-  closedToSettledMs: { rounds, p50: at(0.5), p95: at(0.95), worst: at(1) },
-}
-process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
+if (values.render) renderMeasures(figures)
+process.stdout.write(`${JSON.stringify(figures, undefined, 2)}\n`)
+// A contestant may leave a timer behind.
+process.exit()
