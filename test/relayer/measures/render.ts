@@ -81,7 +81,7 @@ type Bar = { readonly label: string; readonly landed: number; readonly twice: nu
 
 /** Bars of one measure for every contestant, with what was sent twice at the end of each. */
 function jamPlot(bars: readonly Bar[], submitted: number): string {
-  const [left, width, step] = [300, 420, 34]
+  const [left, width, step] = [350, 380, 34]
   const height = 66 + bars.length * step
   const scale = (count: number): number => Math.round((count / (submitted * 1.15)) * width)
   const rows = bars.map(({ label, landed, twice }, index) => {
