@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decodePlan, decodePlanText, wantsReport } from '#relayer/plan/plan.ts'
+import { decodePlan, decodePlanText, feedOf, feedsOf, wantsReport } from '#relayer/plan/plan.ts'
 import { zeroHash } from '#schemas/report.ts'
 
 const word = (byte: string) => `0x${byte.repeat(32)}` as const
@@ -78,6 +78,20 @@ describe('settlement plan', () => {
       Remedy: Add the chain with its RPC addresses and registries, or drop the settlement."
     `)
     expect(() => decodePlanText('{')).toThrow('The settlement plan is not JSON.')
+  })
+
+  it('further workers have streams of their own, and a settlement wants one that is served', () => {
+    const other = { worker: 'http://other', stream: word('77') }
+    const decoded = decodePlan({ ...plan, workers: [other] })
+    expect(feedsOf(decoded).map(({ stream }) => stream)).toEqual([decoded.stream, word('77')])
+    expect(feedOf(decoded, word('77')).worker).toBe('http://other')
+    expect(() => feedOf(decoded, word('78'))).toThrow('The plan names no worker for this stream.')
+    expect(messageOf({ ...plan, workers: [{ ...other, stream: plan.stream }] })).toContain(
+      'The plan names a stream twice.',
+    )
+    expect(messageOf({ ...plan, settlements: [{ ...settlement, stream: word('77') }] })).toContain(
+      'A settlement wants a stream that no worker of the plan serves.',
+    )
   })
 
   it('a fact is wanted by whoever names its subject and policy, a right only by its one place', () => {
