@@ -25,6 +25,8 @@ export type HandInOptions = {
 
 const overloaded = new Set([429, 503, 507])
 const aheadWaitMs = 100
+/** A fault of the worker's own may pass; a message that always brings it about must not hold up the rest. */
+const faultTries = 5
 
 const sleep = (ms: number): Promise<void> =>
   new Promise((resolve) => {
@@ -45,6 +47,7 @@ export async function handIn(
   { isWanted, patienceMs }: HandInOptions,
 ): Promise<HandedIn | undefined> {
   let waitedMs = 0
+  let faults = 0
   while (isWanted()) {
     let release: (() => void) | undefined
     let waitMs: number
@@ -64,7 +67,9 @@ export async function handIn(
       waitedMs += waitMs
     } catch (error) {
       const problem = problemOf(error)
-      if (!overloaded.has(problem.status)) {
+      const isFault = problem.status === 500
+      if (isFault) faults += 1
+      if (!overloaded.has(problem.status) && (!isFault || faults >= faultTries)) {
         return isWanted() ? { status: problem.status, text: writeMessage(problem.body) } : undefined
       }
       waitMs = Math.min(problem.retryAfterSeconds ?? 1, 5) * 1000

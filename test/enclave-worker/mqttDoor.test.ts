@@ -164,6 +164,18 @@ describeProgram('the MQTT door', 'mosquitto', (program) => {
     const torn = await ask(new Uint8Array([0xff]), undefined)
     expect(torn?.json).toMatchObject({ error: { name: 'InvalidCborError' } })
 
+    // A sender that cannot be answered is not thanked in silence: the operator reads its name.
+    await sender.client.publishAsync(packsTopic(testStream, 'no name'), 'x', { qos: 1 })
+    await eventually(
+      () => Promise.resolve(worker.lines),
+      (lines) =>
+        lines.some(
+          ({ event, topic: named }) =>
+            event === 'mqtt message refused' && named === packsTopic(testStream, 'no name'),
+        ),
+      60_000,
+    )
+
     // The worker writes nowhere but below the sender's own receipts.
     const stranger = createDoorDevice('stranger', testStream)
     const foreign = await ask(stranger.cose(Date.now()), {

@@ -14,7 +14,13 @@ export type MqttDoor = {
 }
 
 /** Reason codes of a PUBACK (MQTT 5, section 3.4.2.1). */
-const reason = { success: 0x00, quotaExceeded: 0x97, payloadFormatInvalid: 0x99 } as const
+const reason = {
+  success: 0x00,
+  unspecifiedError: 0x80,
+  topicNameInvalid: 0x90,
+  quotaExceeded: 0x97,
+  payloadFormatInvalid: 0x99,
+} as const
 
 const levelPattern = /^[A-Za-z0-9_.:-]{1,128}$/
 const reconnectMs = 1000
@@ -54,6 +60,7 @@ function answerTopic(stream: Hex, sender: string, asked: string | undefined): st
 
 function reasonOf({ status }: HandedIn): number {
   if (status === 200) return reason.success
+  if (status === 500) return reason.unspecifiedError
   return status === 413 ? reason.quotaExceeded : reason.payloadFormatInvalid
 }
 
@@ -145,7 +152,12 @@ export function openMqttDoor(parts: {
         const isWanted = (): boolean => !isClosing && generation === mine
         const sender = senderOf(topic, stream)
         if (sender === undefined) {
-          done(reason.success)
+          // Nowhere to answer to: the operator is told instead.
+          log('warn', 'mqtt message refused', {
+            topic: topic.slice(0, 200),
+            remedy: 'A sender’s level has 1 to 128 of A-Z a-z 0-9 _ . : and -.',
+          })
+          done(reason.topicNameInvalid)
           return
         }
         const userProperties = packet.properties?.userProperties
