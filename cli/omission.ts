@@ -17,6 +17,11 @@ import { readJson } from './trust.ts'
 /** Exit codes of `plumbline omission check`, apart from 0 for a promise that was kept. */
 export const omissionExitCodes = { proved: 1, error: 3 } as const
 
+/** Raised when receipt or batch is signed by a key that nobody vouches for: anybody could make both. */
+export class UnknownSignerError extends BaseError {
+  override readonly name = 'UnknownSignerError'
+}
+
 /** Raised when the batch that a receipt promises is not there yet: nothing is proved either way. */
 export class PromiseOpenError extends BaseError {
   override readonly name = 'PromiseOpenError'
@@ -64,14 +69,36 @@ async function askWorker(receipt: SignedReceipt, url: string): Promise<OmissionE
   }
 }
 
-/** Which of the signers the worker's stream has an attestation of, as far as the worker tells. */
-async function attestedBy(url: string, signers: readonly Hex[]): Promise<Record<Hex, boolean>> {
-  const known: Record<Hex, boolean> = {}
+/**
+ * The worker's own word that these keys are its own, which only weighs against itself. Without a worker
+ * to ask, the caller has to know them.
+ *
+ * @throws {@link UnknownSignerError}
+ */
+async function assertSigners(
+  signers: readonly Hex[],
+  { worker, signer: known = [] }: CheckOptions,
+): Promise<void> {
   for (const signer of new Set(signers)) {
-    const response = await fetch(new URL(`/v1/attestation?signer=${signer}`, url))
-    known[signer] = response.ok
+    if (known.some((address) => address.toLowerCase() === signer)) continue
+    if (worker !== undefined) {
+      const response = await fetch(new URL(`/v1/attestation?signer=${signer}`, worker))
+      await response.body?.cancel()
+      if (response.ok) continue
+    }
+    throw new UnknownSignerError('Nobody vouches for a key that the evidence leans on.', {
+      field: 'signer',
+      metaMessages: [`Key: ${signer}`],
+      remedy:
+        'Ask an enclave registry for `signerStatus`, or check a bundle of its batch, and give --signer for each key that is the stream’s.',
+    })
   }
-  return known
+}
+
+type CheckOptions = {
+  readonly worker?: string
+  readonly save?: string
+  readonly signer?: readonly string[]
 }
 
 /** Adds `plumbline omission check`. */
@@ -84,6 +111,7 @@ export function registerOmission(program: Command): void {
     .description('hold a receipt against the batch that it names')
     .argument('<file>', 'a receipt as the worker answered it, or evidence that --save wrote')
     .option('--worker <url>', 'ask this worker for the batch and its roster')
+    .option('--signer <address...>', 'keys that are known to be attested for the stream')
     .option('--save <file>', 'write receipt and batch as one file that anybody can check')
     .addHelpText(
       'after',
@@ -92,7 +120,7 @@ export function registerOmission(program: Command): void {
     .action(check)
 }
 
-async function check(file: string, options: { worker?: string; save?: string }): Promise<void> {
+async function check(file: string, options: CheckOptions): Promise<void> {
   const value = readJson(file, 'receipt')
   const evidence =
     options.worker === undefined
@@ -110,19 +138,8 @@ async function check(file: string, options: { worker?: string; save?: string }):
       evidence,
       evidence.says,
     )
-    const attested =
-      options.worker === undefined
-        ? {}
-        : { attested: await attestedBy(options.worker, [receiptSigner, batchSigner]) }
-    print({
-      isKept: false,
-      omission: kind,
-      ...about,
-      receiptSigner,
-      batchSigner,
-      batchDigest,
-      ...attested,
-    })
+    await assertSigners([receiptSigner, batchSigner], options)
+    print({ isKept: false, omission: kind, ...about, receiptSigner, batchSigner, batchDigest })
     process.exitCode = omissionExitCodes.proved
   } catch (error) {
     if (!(error instanceof PromiseKeptError)) throw error

@@ -28,9 +28,10 @@ export class WorkerCommandError extends BaseError {
 
 const dayMs = 86_400_000
 
+/** Whole milliseconds. */
 function days(text: string): number {
   const value = Number(text)
-  if (/^\d+(\.\d+)?$/.test(text) && value <= 36_600) return value
+  if (/^\d+(\.\d+)?$/.test(text) && value <= 36_600) return Math.round(value * dayMs)
   throw new InvalidArgumentError('Give a number of days.')
 }
 
@@ -129,8 +130,7 @@ export function registerWorker(program: Command): void {
     .option('--older-than <days>', 'age of what may go; default keepReadingsForMs', days)
     .action(async (file: string, options: { olderThan?: number }) => {
       const { config, seal } = load(file)
-      const keepMs =
-        options.olderThan === undefined ? config.keepReadingsForMs : options.olderThan * dayMs
+      const keepMs = options.olderThan ?? config.keepReadingsForMs
       if (keepMs === undefined) {
         throw new WorkerCommandError('Nothing says how long readings are kept.', {
           field: 'config.keepReadingsForMs',
