@@ -230,7 +230,8 @@ function columnsOf(readings: readonly Reading[]): SenmlColumns {
   const channels: Channel[] = []
   const places = new Map<string, number>()
   const channelOf = readings.map(({ series, unit }) => {
-    const key = `${series} ${unit}`
+    // Units hold no space, so that two pairs never read alike.
+    const key = `${unit} ${series}`
     const known = places.get(key)
     if (known !== undefined) return known
     places.set(key, channels.length)

@@ -67,14 +67,16 @@ export async function fetchBundles(
             withPacks,
           }),
         )
+      // What this one asked for: another may have found out in between that it is of no use.
+      const withPacks = publishesReadings
       let text: string
       try {
-        text = await ask(publishesReadings)
+        text = await ask(withPacks)
       } catch (error) {
         // Readings that are not published, or too many for one file: the rest is proved without them.
         const isAboutPacks =
           error instanceof WorkerRefusedError && (error.status === 403 || error.status === 413)
-        if (!isAboutPacks || !publishesReadings) throw error
+        if (!isAboutPacks || !withPacks) throw error
         if (error.status === 403) publishesReadings = false
         text = await ask(false)
       }
