@@ -57,6 +57,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'put the contracts on a public chain, under Intel’s root; a dry run by default',
     load: async () => (await import('./deploy.ts')).registerDeploy,
   },
+  crosschain: {
+    description: 'endorse a hub’s keys for its spokes, and send revocations to them',
+    load: async () => (await import('./crosschain.ts')).registerCrosschain,
+  },
   enclave: {
     description: 'register an enclave’s key on a chain',
     load: async () => (await import('./enclave.ts')).registerEnclaveCommand,

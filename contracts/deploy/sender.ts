@@ -19,6 +19,8 @@ export type Call = {
   readonly data: Hex
   /** Gas beyond what the size of the call suggests. */
   readonly extraGas?: bigint
+  /** Wei that go with it. */
+  readonly valueWei?: bigint
 }
 
 export type Sender = {
@@ -92,6 +94,7 @@ export async function createSender(options: SenderOptions): Promise<Sender> {
           chainId: options.chainId,
           to: call.to,
           data: call.data,
+          value: call.valueWei ?? 0n,
           nonce: first + position,
           gas: gasOf(call.data) + (call.extraGas ?? 0n),
           // Base fees may climb while the calls wait for their blocks.
