@@ -62,33 +62,46 @@ export function verifyBatch(
       signed.reports.length,
     )
   }
-  const leaves = wholeTree(signed) ?? singlePaths(signed)
+  const leaves = leavesOf(signed)
+  if (!isWholeTree(signed, leaves)) assertPaths(signed, leaves)
   return { leaves, cursor: { sequence: batch.sequence, digest } }
 }
 
+/** @throws {@link InvalidBatchError} that names the report which contradicts itself */
+function leavesOf({ reports }: SignedBatch): readonly Hex[] {
+  return reports.map(({ report, index }, at) => {
+    try {
+      return reportLeaf(report)
+    } catch (cause) {
+      throw new InvalidBatchError(`Report ${index} is none.`, {
+        field: `batch.reports.${at}`,
+        remedy: 'Do not carry it; an honest worker makes no such report.',
+        cause,
+      })
+    }
+  })
+}
+
 /**
- * The leaves, when every report of the batch is there, in order, and the tree over them has the signed
- * root and the given paths: two hashes a report instead of one for each level of its path.
- *
- * @returns `undefined` when that is not so; each path then speaks for itself.
+ * Whether every report of the batch is there, in order, and the tree over them has the signed root and
+ * the given paths: two hashes a report instead of one for each level of its path. When it is not so,
+ * each path speaks for itself.
  */
-function wholeTree({ batch, reports }: SignedBatch): readonly Hex[] | undefined {
-  if (reports.length === 0 || reports.length !== batch.reportCount) return undefined
-  if (reports.some(({ index }, at) => index !== at)) return undefined
-  const leaves = reports.map(({ report }) => reportLeaf(report))
+function isWholeTree({ batch, reports }: SignedBatch, leaves: readonly Hex[]): boolean {
+  if (reports.length === 0 || reports.length !== batch.reportCount) return false
+  if (reports.some(({ index }, at) => index !== at)) return false
   const tree = buildTree(
     concatBytes(...leaves.map((leaf) => fromHex(leaf, 'leaf', 32))),
     keccakPairs,
   )
-  if (toHex(tree.root) !== batch.reportRoot) return undefined
-  const isGiven = reports.every(({ index, path }) => {
+  if (toHex(tree.root) !== batch.reportRoot) return false
+  return reports.every(({ index, path }) => {
     const expected = inclusionPath(tree, index)
     return (
       path.length === expected.length &&
       path.every((node, level) => node === hexOf(expected[level]))
     )
   })
-  return isGiven ? leaves : undefined
 }
 
 function hexOf(node: Uint8Array | undefined): Hex | undefined {
@@ -96,20 +109,18 @@ function hexOf(node: Uint8Array | undefined): Hex | undefined {
 }
 
 /** @throws {@link InvalidBatchError} that names the report which is not under the root */
-function singlePaths({ batch, reports }: SignedBatch): readonly Hex[] {
+function assertPaths({ batch, reports }: SignedBatch, leaves: readonly Hex[]): void {
   const root = fromHex(batch.reportRoot, 'batch.reportRoot', 32)
-  return reports.map(({ report, index, path }, at) => {
+  for (const [at, { index, path }] of reports.entries()) {
     try {
-      const leaf = reportLeaf(report)
       assertInclusion(
         root,
-        fromHex(leaf, 'leaf', 32),
+        fromHex(leaves[at] ?? '0x', 'leaf', 32),
         index,
         batch.reportCount,
         path.map((node) => fromHex(node, 'path', 32)),
         keccakPairs,
       )
-      return leaf
     } catch (cause) {
       throw new InvalidBatchError(`Report ${index} is not under the signed root.`, {
         field: `batch.reports.${at}`,
@@ -117,5 +128,5 @@ function singlePaths({ batch, reports }: SignedBatch): readonly Hex[] {
         cause,
       })
     }
-  })
+  }
 }

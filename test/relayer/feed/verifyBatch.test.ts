@@ -83,6 +83,12 @@ describe('a batch before anything is spent on it', () => {
     const text = 'Report 6 is not under the signed root. Field: batch.reports'
     expect(messageOf({ ...whole, reports: bent })).toBe(`${text}.6`)
     expect(messageOf({ ...whole, reports: bent.slice(5) })).toBe(`${text}.1`)
+    const backwards = whole.reports.map((proven) =>
+      proven.index === 4 ? { ...proven, report: { ...proven.report, periodEndMs: 0n } } : proven,
+    )
+    expect(messageOf({ ...whole, reports: backwards })).toBe(
+      'Report 4 is none. Field: batch.reports.4',
+    )
   })
 
   it('a batch asks each chain for one commit, and for one settlement for each report that is wanted', () => {
