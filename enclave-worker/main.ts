@@ -1,27 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { BaseError } from '#schemas/errors.ts'
 import { readConfig } from './config.ts'
 import { createPorts, startWorker } from './createWorker.ts'
-import type { Log } from './ports.ts'
+import { explain, programLog as log } from './programLog.ts'
 
 /**
  * `node enclave-worker/main.ts CONFIG.json`, or the path in `PLUMBLINE_WORKER_CONFIG`. Writes one
  * JSON object per line to standard output. Exit codes: 0 stopped, 1 failed, 2 bad configuration.
  */
-
-const log: Log = (level, event, fields = {}) => {
-  const line = { time: new Date().toISOString(), level, event, ...fields }
-  console.log(
-    JSON.stringify(line, (_, value: unknown) =>
-      typeof value === 'bigint' ? value.toString() : value,
-    ),
-  )
-}
-
-function explain(error: unknown): Record<string, unknown> {
-  if (!(error instanceof BaseError)) return { error: String(error) }
-  return { error: error.name, message: error.message, field: error.field, remedy: error.remedy }
-}
 
 function loadConfig(): ReturnType<typeof readConfig> {
   const path = process.argv[2] ?? process.env['PLUMBLINE_WORKER_CONFIG']

@@ -1,3 +1,4 @@
+import { syncFolder } from './syncFolder.ts'
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BaseError } from '#schemas/errors.ts'
@@ -137,15 +138,6 @@ function hasFrameBehind(bytes: Uint8Array, offset: number, number: bigint): bool
     if (readFrame(bytes, at).kind === 'frame') return true
   }
   return false
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 type OpenedBody = { readonly body: Uint8Array }

@@ -9,7 +9,8 @@ import { hexSchema, readMessage } from '#schemas/workerApi.ts'
 import { lockFolder } from '../adapters/folderLock.ts'
 import { wholeFrames } from '../ledger/frame.ts'
 import { readSegmentHead, segmentNames } from '../ledger/ledger.ts'
-import { ledgerFolders, syncFolder } from './settleLedger.ts'
+import { syncFolder } from '../ledger/syncFolder.ts'
+import { ledgerFolders } from './settleLedger.ts'
 
 /** Raised when a folder is no backup, is not whole, or is not what its manifest says. */
 export class BackupDamagedError extends BaseError {

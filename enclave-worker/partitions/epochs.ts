@@ -1,3 +1,4 @@
+import { syncFolder } from '../ledger/syncFolder.ts'
 import { constants } from 'node:fs'
 import { cp, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,15 +12,6 @@ export class EpochError extends BaseError {
 const folderPattern = /^epoch-(\d{1,19})$/
 /** What the holder before the last one left is kept no longer. */
 const keptEpochs = 2
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
 
 async function syncAll(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { BaseError } from '#schemas/errors.ts'
 import { connectNats } from '../adapters/nats/natsBroker.ts'
 import { createPorts } from '../createWorker.ts'
-import type { Log } from '../ports.ts'
+import { explain, programLog as log } from '../programLog.ts'
 import { readFleet } from './fleetConfig.ts'
 import { runFleet } from './runFleet.ts'
 
@@ -11,20 +10,6 @@ import { runFleet } from './runFleet.ts'
  * other hosts. One JSON object per line on standard output. Exit codes: 0 stopped, 1 failed, 2 bad
  * configuration.
  */
-
-const log: Log = (level, event, fields = {}) => {
-  const line = { time: new Date().toISOString(), level, event, ...fields }
-  console.log(
-    JSON.stringify(line, (_, value: unknown) =>
-      typeof value === 'bigint' ? value.toString() : value,
-    ),
-  )
-}
-
-function explain(error: unknown): Record<string, unknown> {
-  if (!(error instanceof BaseError)) return { error: String(error) }
-  return { error: error.name, message: error.message, field: error.field, remedy: error.remedy }
-}
 
 function loadFleet(): ReturnType<typeof readFleet> {
   const path = process.argv[2]

@@ -1,52 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createConnection } from 'node:net'
+import { type BrokerProcess, brokerProcess } from './broker.ts'
 import { freePort } from './rig.ts'
 
 /** A real NATS server with JetStream on disk. */
-export type NatsServer = {
-  readonly url: string
-  start(): Promise<void>
-  kill9(): Promise<void>
-}
-
-async function isListening(port: number): Promise<boolean> {
-  const open = Promise.withResolvers<boolean>()
-  const socket = createConnection({ port, host: '127.0.0.1' })
-  socket.once('connect', () => {
-    open.resolve(true)
-  })
-  socket.once('error', () => {
-    open.resolve(false)
-  })
-  const answer = await open.promise
-  socket.destroy()
-  return answer
-}
+export type NatsServer = BrokerProcess & { readonly url: string }
 
 export async function createNatsServer(program: string, folder: string): Promise<NatsServer> {
   const port = await freePort()
-  let child: ChildProcess | undefined
-  return {
-    url: `nats://127.0.0.1:${port}`,
-    async start() {
-      child = spawn(program, ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder], {
-        stdio: 'ignore',
-      })
-      const deadline = Date.now() + 60_000
-      while (!(await isListening(port))) {
-        if (Date.now() > deadline) throw new Error('nats-server does not listen')
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-    },
-    async kill9() {
-      const running = child
-      if (running === undefined || running.exitCode !== null) return
-      const ended = Promise.withResolvers<void>()
-      running.once('exit', () => {
-        ended.resolve()
-      })
-      running.kill('SIGKILL')
-      await ended.promise
-    },
-  }
+  const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder]
+  return { url: `nats://127.0.0.1:${port}`, ...brokerProcess(program, args, port) }
 }
