@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** Longer than any honest test here; a hang must fail, not stall the gate. */
@@ -7,6 +8,8 @@ export default defineConfig({
   test: {
     testTimeout: testTimeoutMs,
     hookTimeout: testTimeoutMs,
+    // Vitest leaves one core to itself, which of two is half; most tests here wait for other processes.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         extends: true,
