@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { calibrationFuzzer } from './calibration.ts'
 import { cborFuzzer } from './cbor.ts'
 import { documentFuzzers } from './documents.ts'
 import { runFuzzer } from './harness.ts'
@@ -18,6 +19,7 @@ describe('a short run of every fuzzer', () => {
     sequenceFuzzer,
     coseKeyFuzzer,
     sign1Fuzzer,
+    calibrationFuzzer,
     jsonFuzzer,
     senmlJsonFuzzer,
     csvFuzzer,
