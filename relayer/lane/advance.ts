@@ -7,9 +7,11 @@ import { observed } from './observe.ts'
 import { offered, reopened, signed, signingFailed } from './sign.ts'
 import {
   type Step,
+  type WorkingLane,
   enter,
   holdOf,
   openTransactions,
+  ownSet,
   scheduled,
   withJob,
   without,
@@ -17,11 +19,11 @@ import {
 
 /**
  * The lane as one pure step: what is known, plus what has happened, gives what is known now and what
- * to do about it. Storage and chains carry out the commands. The runtime persists `lane` before it
- * touches the first command.
+ * to do about it. Storage and chains carry out the commands. The runtime makes the lane durable before
+ * it offers bytes to a node.
  */
 export function advance(lane: Lane, event: LaneEvent): Step {
-  const swept = forgetTerminal(lane)
+  const swept = ownSet(lane)
   switch (event.kind) {
     case 'woken':
       return woken(swept, event.nowMs)
@@ -46,19 +48,7 @@ export function advance(lane: Lane, event: LaneEvent): Step {
   }
 }
 
-// What has reached its end was stored by the step that brought it there; it need not be carried on.
-function forgetTerminal(lane: Lane): Lane {
-  const jobs = new Map<string, Job>()
-  for (const [id, job] of lane.jobs) if (!isTerminal(job.stage)) jobs.set(id, job)
-  const transactions = new Map<number, LaneTransaction>()
-  for (const transaction of openTransactions(lane)) {
-    transactions.set(transaction.nonce, transaction)
-  }
-  if (jobs.size === lane.jobs.size && transactions.size === lane.transactions.size) return lane
-  return { ...lane, jobs, transactions }
-}
-
-function woken(before: Lane, nowMs: number): Step {
+function woken(before: WorkingLane, nowMs: number): Step {
   const lane = leftToStore(before, nowMs)
   const hashes: Hex[] = []
   for (const { attempts } of openTransactions(lane)) {
@@ -72,7 +62,7 @@ function woken(before: Lane, nowMs: number): Step {
 }
 
 /** Whether something that costs money is about to be concluded from what nodes say. */
-function isInDoubt(lane: Lane): boolean {
+function isInDoubt(lane: WorkingLane): boolean {
   // The first nonce of all is taken from a look: one that is too high would leave a gap nobody sees.
   if (lane.nextNonce === undefined) return true
   if (lane.nonceDoubtSinceMs !== undefined) return true
@@ -84,7 +74,7 @@ function isInDoubt(lane: Lane): boolean {
  * `simulated` at the start of a turn was about to be signed when the process died or the signer
  * failed; it owns no nonce yet and simply waits again.
  */
-function leftToStore(lane: Lane, nowMs: number): Lane {
+function leftToStore(lane: WorkingLane, nowMs: number): WorkingLane {
   const jobs = new Map<string, Job>()
   for (const [id, job] of lane.jobs) {
     if (job.stage === 'simulated') jobs.set(id, enter(job, 'queued', nowMs))
@@ -93,7 +83,7 @@ function leftToStore(lane: Lane, nowMs: number): Lane {
   return { ...without(lane, 'nextDueMs'), jobs }
 }
 
-function lookFailed(lane: Lane, nowMs: number, reason: string): Step {
+function lookFailed(lane: WorkingLane, nowMs: number, reason: string): Step {
   const failedLooks = lane.failedLooks + 1
   const hold = holdOf(
     { ...lane, ...(lane.hold === undefined ? {} : { lastHold: lane.hold }) },
@@ -108,7 +98,7 @@ function lookFailed(lane: Lane, nowMs: number, reason: string): Step {
 }
 
 function loaded(
-  lane: Lane,
+  lane: WorkingLane,
   nowMs: number,
   jobs: readonly Job[],
   nextDueMs: number | undefined,
@@ -120,7 +110,7 @@ function loaded(
     merged.set(job.id, job)
     due.push(job)
   }
-  const next: Lane = {
+  const next: WorkingLane = {
     ...without(lane, 'nextDueMs'),
     ...(nextDueMs === undefined ? {} : { nextDueMs }),
     jobs: merged,
@@ -131,7 +121,7 @@ function loaded(
   }
 }
 
-function operated(lane: Lane, nowMs: number, request: OperatorRequest): Step {
+function operated(lane: WorkingLane, nowMs: number, request: OperatorRequest): Step {
   const woken = { ...lane, wakeAtMs: nowMs }
   switch (request.action) {
     case 'pause':

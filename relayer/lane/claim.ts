@@ -12,6 +12,7 @@ import type { Hold, Lane } from './lane.ts'
 import { finalTransaction } from './observe.ts'
 import {
   type Step,
+  type WorkingLane,
   carriedJobs,
   committedWei,
   enter,
@@ -35,7 +36,7 @@ const unknownPauseMs = 1_000
 
 /** What the chain said about jobs: some are done, some wait, and what is ready gets its nonce. */
 export function checked(
-  before: Lane,
+  before: WorkingLane,
   nowMs: number,
   results: readonly CheckResult[],
   merged: readonly MergedCall[],
@@ -98,11 +99,11 @@ export function checked(
 }
 
 function registrationWanted(
-  lane: Lane,
+  lane: WorkingLane,
   job: Job,
   { task, registration }: { readonly task: CommitTask; readonly registration?: Job },
   nowMs: number,
-): Lane {
+): WorkingLane {
   if (registration?.stage === 'quarantined') {
     return withJob(lane, {
       ...job,
@@ -125,11 +126,11 @@ function registrationWanted(
 
 /** One item at a time, in the order in which the store takes them; the registration waits. */
 function uploadWanted(
-  lane: Lane,
+  lane: WorkingLane,
   job: Job,
   { task, call, upload }: { readonly task: UploadTask; readonly call: Call; readonly upload?: Job },
   nowMs: number,
-): Lane {
+): WorkingLane {
   if (upload?.stage === 'quarantined') {
     return withJob(lane, {
       ...job,
@@ -151,7 +152,7 @@ function uploadWanted(
 
 /** The second half of finality: the chain's state, asked at the depth at which nothing changes. */
 function confirmed(
-  before: Lane,
+  before: WorkingLane,
   entries: readonly { readonly job: Job; readonly result: CheckResult }[],
   nowMs: number,
 ): Step {
@@ -176,7 +177,7 @@ function confirmed(
   return { lane, commands: isContradicted ? [{ kind: 'distrust' }] : [] }
 }
 
-function notConfirmed(lane: Lane, job: Job, nowMs: number): Lane {
+function notConfirmed(lane: WorkingLane, job: Job, nowMs: number): WorkingLane {
   if (job.nonce === undefined) {
     // Somebody else's deed was undone by a reorganisation: it is ours to do again.
     return withJob(
@@ -238,7 +239,7 @@ function rank({ jobs: [first] }: Ready): number {
   return Number(first.task.sequence) * 2 + (first.task.kind === 'commit' ? 1 : 2)
 }
 
-function claimNonces(before: Lane, ready: readonly Ready[], nowMs: number): Step {
+function claimNonces(before: WorkingLane, ready: readonly Ready[], nowMs: number): Step {
   let lane = before
   const ended = (hold?: Hold): Step => ({
     lane: scheduled(hold === undefined ? lane : { ...lane, hold }, nowMs),
@@ -276,7 +277,7 @@ function claimNonces(before: Lane, ready: readonly Ready[], nowMs: number): Step
   return step
 }
 
-function spendHold(lane: Lane, costWei: bigint, nowMs: number): Hold {
+function spendHold(lane: WorkingLane, costWei: bigint, nowMs: number): Hold {
   return holdOf(
     lane,
     'spend',
@@ -286,7 +287,7 @@ function spendHold(lane: Lane, costWei: bigint, nowMs: number): Hold {
   )
 }
 
-function balanceHold(lane: Lane, costWei: bigint, nowMs: number): Hold {
+function balanceHold(lane: WorkingLane, costWei: bigint, nowMs: number): Hold {
   return holdOf(
     lane,
     'balance',

@@ -115,8 +115,8 @@ export type LaneEvent =
   | { readonly kind: 'operator'; readonly nowMs: number; readonly request: OperatorRequest }
 
 /**
- * What the world is to do next. The runtime makes the lane durable before it carries out a command,
- * so whatever a command leans on survives a crash, and a crash loses commands only.
+ * What the world is to do next. The runtime makes the lane durable before it carries out an `offer`;
+ * a crash before any other command loses what a new look at the chain finds again.
  */
 export type LaneCommand =
   /**

@@ -4,6 +4,7 @@ import type { Lane, LaneTransaction, TransactionInclusion } from './lane.ts'
 import { fillGaps, replaceStuck } from './replace.ts'
 import {
   type Step,
+  type WorkingLane,
   carriedJobs,
   enter,
   failed,
@@ -20,13 +21,13 @@ import {
 const dayMs = 86_400_000
 
 /** A node that is behind must not undo what a better one has shown; after a while it is believed. */
-function isStaleLook(lane: Lane, nowMs: number, seen: Observation): boolean {
+function isStaleLook(lane: WorkingLane, nowMs: number, seen: Observation): boolean {
   if (lane.head === undefined || seen.head.number >= lane.head.number) return false
   return nowMs - (lane.staleSinceMs ?? nowMs) < lane.policy.secondLookMs
 }
 
 /** One look at the chain: what became of every open transaction, and what to do next about each. */
-export function observed(before: Lane, nowMs: number, seen: Observation): Step {
+export function observed(before: WorkingLane, nowMs: number, seen: Observation): Step {
   if (isStaleLook(before, nowMs, seen)) {
     const staleSinceMs = before.staleSinceMs ?? nowMs
     return {
@@ -35,7 +36,7 @@ export function observed(before: Lane, nowMs: number, seen: Observation): Step {
     }
   }
   const day = Math.floor(nowMs / dayMs)
-  let lane: Lane = {
+  let lane: WorkingLane = {
     ...without(before, 'hold', 'lastHold', 'staleSinceMs'),
     ...(before.hold === undefined ? {} : { lastHold: before.hold }),
     head: seen.head,
@@ -102,11 +103,11 @@ function inclusionOf(
 }
 
 function included(
-  before: Lane,
+  before: WorkingLane,
   transaction: LaneTransaction,
   inclusion: TransactionInclusion,
   nowMs: number,
-): Lane {
+): WorkingLane {
   if (transaction.inclusion?.blockHash === inclusion.blockHash) return before
   let lane = withTransaction(before, {
     ...without(transaction, 'doubtSinceMs', 'refusal'),
@@ -138,7 +139,7 @@ function included(
   return lane
 }
 
-function isDeep(lane: Lane, blockNumber: number): boolean {
+function isDeep(lane: WorkingLane, blockNumber: number): boolean {
   return (lane.head?.number ?? 0) - blockNumber + 1 >= lane.policy.confirmations
 }
 
@@ -146,7 +147,7 @@ function isDeep(lane: Lane, blockNumber: number): boolean {
  * Jobs of a transaction that is deep enough. A receipt is one node's word: a job is final when the
  * state that it should have made is there too.
  */
-function atFinalDepth(lane: Lane, nonce: number): Job[] {
+function atFinalDepth(lane: WorkingLane, nonce: number): Job[] {
   const transaction = lane.transactions.get(nonce)
   if (transaction?.inclusion === undefined) return []
   if (!isDeep(lane, transaction.inclusion.blockNumber)) return []
@@ -154,7 +155,7 @@ function atFinalDepth(lane: Lane, nonce: number): Job[] {
 }
 
 /** A deep transaction that carries nothing any more (a filler, a revert) has reached its end. */
-function withoutCargo(lane: Lane, nonce: number): Lane {
+function withoutCargo(lane: WorkingLane, nonce: number): WorkingLane {
   const transaction = lane.transactions.get(nonce)
   if (transaction?.inclusion === undefined) return lane
   if (!isDeep(lane, transaction.inclusion.blockNumber)) return lane
@@ -162,7 +163,7 @@ function withoutCargo(lane: Lane, nonce: number): Lane {
   return finalTransaction(lane, transaction)
 }
 
-export function finalTransaction(lane: Lane, transaction: LaneTransaction): Lane {
+export function finalTransaction(lane: WorkingLane, transaction: LaneTransaction): WorkingLane {
   return {
     ...withTransaction(lane, { ...transaction, stage: 'final' }),
     finalNonce: Math.max(lane.finalNonce, transaction.nonce + 1),
@@ -170,7 +171,7 @@ export function finalTransaction(lane: Lane, transaction: LaneTransaction): Lane
 }
 
 /** A reorganisation took the block away. The same bytes are as good as before: they go out again. */
-function rolledBack(before: Lane, transaction: LaneTransaction, nowMs: number): Lane {
+function rolledBack(before: WorkingLane, transaction: LaneTransaction, nowMs: number): WorkingLane {
   const reason = 'A reorganisation removed the block that held it; it is in flight again.'
   const lane = withTransaction(
     { ...before, reorgs: before.reorgs + 1 },
@@ -189,7 +190,11 @@ function rolledBack(before: Lane, transaction: LaneTransaction, nowMs: number): 
  * nothing: reads in one batch are not atomic, and nodes behind one address differ. After the second
  * look the nonce counts as used by somebody else, and the jobs ask the chain's state again.
  */
-function nonceUsedWithoutReceipt(before: Lane, transaction: LaneTransaction, nowMs: number): Lane {
+function nonceUsedWithoutReceipt(
+  before: WorkingLane,
+  transaction: LaneTransaction,
+  nowMs: number,
+): WorkingLane {
   if (transaction.doubtSinceMs === undefined) {
     return withTransaction(before, { ...transaction, doubtSinceMs: nowMs })
   }
@@ -204,13 +209,13 @@ function nonceUsedWithoutReceipt(before: Lane, transaction: LaneTransaction, now
 }
 
 /** Whether a second look confirms that nonces which were final are free again. */
-function isNonceUndone(lane: Lane, seen: Observation, nowMs: number): boolean {
+function isNonceUndone(lane: WorkingLane, seen: Observation, nowMs: number): boolean {
   if (seen.minedNonce >= lane.finalNonce || lane.nonceDoubtSinceMs === undefined) return false
   return nowMs - lane.nonceDoubtSinceMs >= lane.policy.secondLookMs
 }
 
 /** Fits the nonce that comes next to the chain's own count, never on the strength of one look. */
-function ownNonce(lane: Lane, seen: Observation, nowMs: number): Lane {
+function ownNonce(lane: WorkingLane, seen: Observation, nowMs: number): WorkingLane {
   if (lane.nextNonce === undefined) return { ...lane, nextNonce: seen.minedNonce }
   const highest = openTransactions(lane).at(-1)?.nonce
   const isBehind = seen.minedNonce > lane.nextNonce
@@ -228,7 +233,7 @@ function ownNonce(lane: Lane, seen: Observation, nowMs: number): Lane {
 }
 
 /** What others did counts once it is as deep as our own transactions have to be. */
-function doneByOthersAtFinalDepth(lane: Lane, seen: Observation): Job[] {
+function doneByOthersAtFinalDepth(lane: WorkingLane, seen: Observation): Job[] {
   return [...lane.jobs.values()].filter(
     ({ stage, seenDoneAtBlock }) =>
       stage === 'included' &&

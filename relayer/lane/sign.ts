@@ -3,6 +3,7 @@ import type { Job } from './job.ts'
 import type { Attempt, Lane, LaneTransaction } from './lane.ts'
 import {
   type Step,
+  type WorkingLane,
   backOffMs,
   carriedJobs,
   enter,
@@ -20,7 +21,7 @@ import {
  * bytes offered to a node. A crash on either side of that commit leaves no gap and no unknown bytes.
  */
 export function signed(
-  before: Lane,
+  before: WorkingLane,
   nowMs: number,
   transactions: readonly SignedTransaction[],
 ): Step {
@@ -61,7 +62,7 @@ export function signed(
 }
 
 /** The nonce goes to a filler; the jobs that it carried look for another one. */
-function givenUp(before: Lane, existing: LaneTransaction, nowMs: number): Lane {
+function givenUp(before: WorkingLane, existing: LaneTransaction, nowMs: number): WorkingLane {
   let lane = before
   for (const job of carriedJobs(lane, existing)) {
     lane = failed(
@@ -76,7 +77,7 @@ function givenUp(before: Lane, existing: LaneTransaction, nowMs: number): Lane {
 }
 
 export function signingFailed(
-  before: Lane,
+  before: WorkingLane,
   nowMs: number,
   reason: string,
   remedy = 'Check the signer of this chain.',
@@ -94,7 +95,7 @@ export function signingFailed(
 }
 
 /** What nodes said to bytes that were offered to them. Only a look at the chain is conclusive. */
-export function offered(before: Lane, nowMs: number, results: readonly OfferResult[]): Step {
+export function offered(before: WorkingLane, nowMs: number, results: readonly OfferResult[]): Step {
   let lane = before
   for (const { nonce, outcome, reason } of results) {
     const transaction = lane.transactions.get(nonce)
@@ -119,7 +120,7 @@ export function offered(before: Lane, nowMs: number, results: readonly OfferResu
 
 /** A reorganisation deeper than the confirmations asked for: what was final goes out again. */
 export function reopened(
-  before: Lane,
+  before: WorkingLane,
   event: {
     readonly nowMs: number
     readonly fromNonce: number
@@ -128,7 +129,7 @@ export function reopened(
   },
 ): Step {
   const { nowMs, fromNonce, transactions, jobs } = event
-  let lane: Lane = { ...before, finalNonce: Math.min(before.finalNonce, fromNonce) }
+  let lane: WorkingLane = { ...before, finalNonce: Math.min(before.finalNonce, fromNonce) }
   const offers: LaneTransaction[] = []
   for (const stored of transactions) {
     if (lane.transactions.has(stored.nonce)) continue

@@ -1,29 +1,50 @@
 import type { LaneCommand, SignRequest } from './events.ts'
-import type { Job, Stage } from './job.ts'
+import { type Job, type Stage, isTerminal } from './job.ts'
 import type { Attempt, Hold, Lane, LaneTransaction } from './lane.ts'
 
-/** What the steps of a lane share: small changes of its working set, none of which decides anything. */
+/**
+ * What the steps of a lane share: small changes of its working set, none of which decides anything.
+ * Every step works on maps of its own ({@link ownSet}), so that a thousand jobs are not copied for each
+ * one that changes.
+ */
 
-export type Step = { readonly lane: Lane; readonly commands: LaneCommand[] }
+export type Step = { readonly lane: WorkingLane; readonly commands: LaneCommand[] }
 
 /** Gas of a transfer of nothing to oneself. */
 export const fillerGas = 21_000n
 
-export function withJob(lane: Lane, job: Job): Lane {
+/** A lane whose maps belong to the step that is under way. */
+export type WorkingLane = Lane & {
+  readonly jobs: Map<string, Job>
+  readonly transactions: Map<number, LaneTransaction>
+}
+
+/**
+ * The working set for one step, without what has reached its end: that was stored by the step that
+ * brought it there and need not be carried on.
+ */
+export function ownSet(lane: Lane): WorkingLane {
+  const jobs = new Map<string, Job>()
+  for (const [id, job] of lane.jobs) if (!isTerminal(job.stage)) jobs.set(id, job)
+  const transactions = new Map<number, LaneTransaction>()
+  for (const transaction of openTransactions(lane)) {
+    transactions.set(transaction.nonce, transaction)
+  }
+  return { ...lane, jobs, transactions }
+}
+
+export function withJob(lane: WorkingLane, job: Job): WorkingLane {
   return withJobs(lane, [job])
 }
 
-export function withJobs(lane: Lane, changed: readonly Job[]): Lane {
-  if (changed.length === 0) return lane
-  const jobs = new Map(lane.jobs)
-  for (const job of changed) jobs.set(job.id, job)
-  return { ...lane, jobs }
+export function withJobs(lane: WorkingLane, changed: readonly Job[]): WorkingLane {
+  for (const job of changed) lane.jobs.set(job.id, job)
+  return lane
 }
 
-export function withTransaction(lane: Lane, transaction: LaneTransaction): Lane {
-  const transactions = new Map(lane.transactions)
-  transactions.set(transaction.nonce, transaction)
-  return { ...lane, transactions }
+export function withTransaction(lane: WorkingLane, transaction: LaneTransaction): WorkingLane {
+  lane.transactions.set(transaction.nonce, transaction)
+  return lane
 }
 
 export function without<Key extends string, Value extends { readonly [key in Key]?: unknown }>(
@@ -78,7 +99,13 @@ export function backOffMs(failures: number): number {
 }
 
 /** One more failure: the job waits, longer each time, and in the end for a person. */
-export function failed(lane: Lane, job: Job, nowMs: number, reason: string, remedy: string): Lane {
+export function failed(
+  lane: WorkingLane,
+  job: Job,
+  nowMs: number,
+  reason: string,
+  remedy: string,
+): WorkingLane {
   const failures = job.failures + 1
   if (failures >= lane.policy.failuresBeforeQuarantine) {
     return withJob(lane, enter(job, 'quarantined', nowMs, { failures, reason, remedy }))
@@ -147,7 +174,7 @@ export function fillerRequest(lane: Lane, nonce: number, fees: SignRequest['fees
  * When to look again: soon while something moves, otherwise when the next job is due, and now and then
  * in any case, so that an alarm that got lost is no end.
  */
-export function scheduled(lane: Lane, nowMs: number): Lane {
+export function scheduled(lane: WorkingLane, nowMs: number): WorkingLane {
   const soonMs = nowMs + lane.policy.pollMs
   let wakeAtMs = nowMs + lane.policy.idleMs
   if (openTransactions(lane).length > 0 || lane.nonceDoubtSinceMs !== undefined) wakeAtMs = soonMs

@@ -62,9 +62,9 @@ function shortReason(cause: unknown): string {
 }
 
 /**
- * Carries out what the pure lane decides. Whatever a command leans on is durable before the command is
- * touched, so that a process may die at any point: the next turn starts from the stored state and the
- * chain's.
+ * Carries out what the pure lane decides. A nonce, its signed bytes and the jobs' claim on them are
+ * durable before the bytes are offered to a node; everything else that a turn learns is durable at its
+ * end and would be learned again by the next one. So a process may die at any point.
  */
 export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   const { store, alarm, now, rpc, signer, policy } = world
@@ -74,15 +74,17 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   let isTurning = false
   let isWokenAgain = false
 
-  async function apply(event: LaneEvent): Promise<readonly LaneCommand[]> {
+  function apply(event: LaneEvent): readonly LaneCommand[] {
     const step = advance(lane, event)
-    store.save(lane, step.lane)
+    store.note(lane, step.lane)
     lane = step.lane
-    if (lane.wakeAtMs !== undefined && lane.wakeAtMs !== armedAtMs) {
-      armedAtMs = lane.wakeAtMs
-      await alarm.set(lane.wakeAtMs)
-    }
     return step.commands
+  }
+
+  async function arm(): Promise<void> {
+    if (lane.wakeAtMs === undefined || lane.wakeAtMs === armedAtMs) return
+    armedAtMs = lane.wakeAtMs
+    await alarm.set(lane.wakeAtMs)
   }
 
   async function carryOut(command: LaneCommand): Promise<LaneEvent | undefined> {
@@ -204,11 +206,20 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   }
 
   async function run(first: LaneEvent): Promise<void> {
-    const pending: LaneCommand[] = [...(await apply(first))]
-    for (let command = pending.shift(); command !== undefined; command = pending.shift()) {
-      const event = await carryOut(command)
-      if (event !== undefined) pending.push(...(await apply(event)))
+    const pending: LaneCommand[] = [...apply(first)]
+    // Should this turn die with the process, the alarm brings the next one.
+    await arm()
+    try {
+      for (let command = pending.shift(); command !== undefined; command = pending.shift()) {
+        // Signed bytes are what a crash must not lose; the rest is seen again by looking again.
+        if (command.kind === 'offer') store.flush()
+        const event = await carryOut(command)
+        if (event !== undefined) pending.push(...apply(event))
+      }
+    } finally {
+      store.flush()
     }
+    await arm()
   }
 
   /** Brings the job that an operator names into the working set. @returns why that cannot be */
@@ -266,7 +277,9 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         const refusal = bringForOperator(request)
         if (refusal !== undefined) return { isDone: false, reason: refusal }
       }
-      await apply({ kind: 'operator', nowMs: now(), request })
+      apply({ kind: 'operator', nowMs: now(), request })
+      store.flush()
+      await arm()
       return { isDone: true }
     },
 

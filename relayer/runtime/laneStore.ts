@@ -2,27 +2,8 @@ import { readExactJson, writeExactJson } from '../exactJson.ts'
 import { type Job, type Stage, jobOrder, stages } from '../lane/job.ts'
 import type { Lane, LaneTransaction } from '../lane/lane.ts'
 import type { Hex } from '#schemas/bytes.ts'
-import type { Sql, SqlValue } from '../ports.ts'
-
-const schema = [
-  `CREATE TABLE IF NOT EXISTS lane (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL)`,
-  `CREATE TABLE IF NOT EXISTS job (
-     id TEXT PRIMARY KEY,
-     stage TEXT NOT NULL,
-     rank INTEGER NOT NULL,
-     not_before_ms INTEGER NOT NULL,
-     body TEXT NOT NULL
-   ) WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS job_rank ON job (stage, rank)`,
-  `CREATE TABLE IF NOT EXISTS tx (
-     nonce INTEGER NOT NULL,
-     hash TEXT NOT NULL,
-     stage TEXT NOT NULL,
-     body TEXT NOT NULL,
-     PRIMARY KEY (nonce, hash)
-   ) WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS tx_stage ON tx (stage)`,
-]
+import type { Sql, SqlRow, SqlValue } from '../ports.ts'
+import { openLaneTables } from './laneTables.ts'
 
 /** The part of a lane that is one row; policy and working set come from elsewhere. */
 type LaneRow = Omit<Lane, 'policy' | 'jobs' | 'transactions'>
@@ -30,8 +11,13 @@ type LaneRow = Omit<Lane, 'policy' | 'jobs' | 'transactions'>
 /** A lane's durable side: everything known, of which the lane in memory is the moving part. */
 export type LaneStore = {
   load(policy: Lane['policy']): Lane | undefined
-  /** Writes what differs between two states of one lane, in one commit. */
-  save(before: Lane | undefined, after: Lane): void
+  /**
+   * Takes note of what differs between two states of one lane. It is durable after the next
+   * {@link LaneStore.flush}; whoever reads from the store sees it at once.
+   */
+  note(before: Lane | undefined, after: Lane): void
+  /** Writes everything noted, in one commit. What a failed commit leaves stays noted. */
+  flush(): void
   /** Adds jobs that are not there yet. @returns how many were new */
   add(jobs: readonly Job[]): number
   /**
@@ -44,10 +30,10 @@ export type LaneStore = {
     horizons?: ReadonlyMap<Hex, number>,
   ): { readonly jobs: readonly Job[]; readonly nextDueMs?: number }
   job(id: string): Job | undefined
-  putJob(job: Job): void
   countByStage(): Readonly<Record<Stage, number>>
   /** When the oldest job that is neither final nor quarantined was queued. */
   oldestOpenMs(): number | undefined
+  /** Newest first. */
   jobs(limit: number): readonly Job[]
   jobsIn(stage: Stage, limit: number): readonly Job[]
   /** The transaction that used or is to use a nonce, unless somebody else did. */
@@ -60,19 +46,9 @@ export type LaneStore = {
   }
 }
 
-type StoredRow = Readonly<Record<string, unknown>>
-
-function bodyOf(row: StoredRow): unknown {
-  return readExactJson(String(row['body']))
-}
-
-// Both were written by `save` below and by nobody else.
-const jobOf = (row: StoredRow): Job => bodyOf(row) as Job
-const transactionIn = (row: StoredRow): LaneTransaction => bodyOf(row) as LaneTransaction
-
 /**
  * Each stream has its own place up to which jobs can be done. The rank bounds the scan by its index;
- * the stream is read from the body, and only where there is more than one.
+ * the stream is read from the task, and only where there is more than one.
  */
 function withinHorizons(horizons: ReadonlyMap<Hex, number>): {
   readonly condition: string
@@ -81,98 +57,187 @@ function withinHorizons(horizons: ReadonlyMap<Hex, number>): {
   const furthest = Math.max(0, ...horizons.values())
   if (horizons.size === 0) return { condition: '1', values: [] }
   if (horizons.size === 1) return { condition: 'rank <= ?', values: [furthest] }
-  const each = [...horizons].map(() => `(json_extract(body, '$.task.stream') = ? AND rank <= ?)`)
+  const each = [...horizons].map(() => `(json_extract(task, '$.task.stream') = ? AND rank <= ?)`)
   return {
     condition: `rank <= ? AND (${each.join(' OR ')})`,
     values: [furthest, ...[...horizons].flat()],
   }
 }
 
-export function createLaneStore(sql: Sql): LaneStore {
-  sql.transaction(() => {
-    for (const statement of schema) sql.all(statement)
-  })
+// Everything in these tables was written below and by nobody else.
 
-  function writeJob(job: Job): void {
-    sql.all(
-      `INSERT INTO job (id, stage, rank, not_before_ms, body) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET
-         stage = excluded.stage, not_before_ms = excluded.not_before_ms, body = excluded.body`,
-      job.id,
-      job.stage,
-      jobOrder(job.task),
-      job.notBeforeMs,
-      writeExactJson(job),
+const jobColumns = 'state, task'
+const jobTables = 'job_state NATURAL JOIN job_task'
+
+function jobOf(row: SqlRow): Job {
+  const task = readExactJson(String(row['task'])) as Pick<Job, 'id' | 'task' | 'call'>
+  return { ...task, ...(JSON.parse(String(row['state'])) as Omit<Job, 'id' | 'task' | 'call'>) }
+}
+
+const transactionColumns = 'state, cargo'
+const transactionTables = 'nonce_state NATURAL JOIN nonce_cargo'
+
+type Cargo = Pick<LaneTransaction, 'jobIds' | 'call' | 'gasLimit' | 'attempts'>
+
+function transactionOf(row: SqlRow): LaneTransaction {
+  const cargo = readExactJson(String(row['cargo'])) as Cargo
+  const state = readExactJson(String(row['state'])) as Omit<LaneTransaction, keyof Cargo>
+  return { ...cargo, ...state }
+}
+
+/** What a note holds of a transaction: its large part only when that has changed. */
+type NotedTransaction = { readonly transaction: LaneTransaction; readonly isCargoNew: boolean }
+
+export function createLaneStore(sql: Sql): LaneStore {
+  openLaneTables(sql, insertJob, writeTransaction)
+  const notedJobs = new Map<string, Job>()
+  const notedTransactions = new Map<number, NotedTransaction>()
+  let notedLane: Lane | undefined
+
+  /** @returns whether the job is there */
+  function updateJob({ id, task: _, call: __, ...state }: Job): boolean {
+    const rows = sql.all(
+      `UPDATE job_state SET stage = ?, not_before_ms = ?, state = ? WHERE id = ? RETURNING key`,
+      state.stage,
+      state.notBeforeMs,
+      JSON.stringify(state),
+      id,
     )
+    return rows.length > 0
+  }
+
+  /** @returns whether it was new */
+  function insertJob({ id, task, call, ...state }: Job): boolean {
+    const rows = sql.all(
+      `INSERT INTO job_state (id, stage, rank, not_before_ms, state) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO NOTHING RETURNING key`,
+      id,
+      state.stage,
+      jobOrder(task),
+      state.notBeforeMs,
+      JSON.stringify(state),
+    )
+    const key = rows[0]?.['key']
+    if (key === undefined) return false
+    sql.all(
+      'INSERT INTO job_task (key, task) VALUES (?, ?)',
+      Number(key),
+      writeExactJson({ id, task, ...(call === undefined ? {} : { call }) }),
+    )
+    return true
   }
 
   /** A nonce is one row, named after its first attempt: a nonce that a reorganisation frees may return. */
-  function writeTransaction(transaction: LaneTransaction): void {
+  function writeTransaction(transaction: LaneTransaction, isCargoNew: boolean): void {
+    const { jobIds, call, gasLimit, attempts, ...state } = transaction
+    const hash = attempts[0]?.hash ?? ''
     sql.all(
-      `INSERT INTO tx (nonce, hash, stage, body) VALUES (?, ?, ?, ?)
-       ON CONFLICT (nonce, hash) DO UPDATE SET
-         stage = excluded.stage, body = excluded.body`,
-      transaction.nonce,
-      transaction.attempts[0]?.hash ?? '',
-      transaction.stage,
-      writeExactJson(transaction),
+      `INSERT INTO nonce_state (nonce, hash, stage, state) VALUES (?, ?, ?, ?)
+       ON CONFLICT (nonce, hash) DO UPDATE SET stage = excluded.stage, state = excluded.state`,
+      state.nonce,
+      hash,
+      state.stage,
+      writeExactJson(state),
     )
+    if (!isCargoNew) return
+    sql.all(
+      `INSERT INTO nonce_cargo (nonce, hash, cargo) VALUES (?, ?, ?)
+       ON CONFLICT (nonce, hash) DO UPDATE SET cargo = excluded.cargo`,
+      state.nonce,
+      hash,
+      writeExactJson({ jobIds, call, gasLimit, attempts } satisfies Cargo),
+    )
+  }
+
+  function flush(): void {
+    const lane = notedLane
+    if (lane === undefined) return
+    const { policy: _, jobs: __, transactions: ___, ...row } = lane
+    sql.transaction(() => {
+      for (const job of notedJobs.values()) if (!updateJob(job)) insertJob(job)
+      for (const { transaction, isCargoNew } of notedTransactions.values()) {
+        writeTransaction(transaction, isCargoNew)
+      }
+      sql.all(
+        `INSERT INTO lane (id, body) VALUES (1, ?)
+         ON CONFLICT (id) DO UPDATE SET body = excluded.body`,
+        writeExactJson(row satisfies LaneRow),
+      )
+    })
+    notedLane = undefined
+    notedJobs.clear()
+    notedTransactions.clear()
+  }
+
+  /** Reads after everything noted has been written. */
+  function read(query: string, ...values: readonly SqlValue[]): SqlRow[] {
+    flush()
+    return sql.all(query, ...values)
+  }
+
+  function job(id: string): Job | undefined {
+    const row = read(`SELECT ${jobColumns} FROM ${jobTables} WHERE id = ?`, id)[0]
+    return row === undefined ? undefined : jobOf(row)
+  }
+
+  function jobsIn(stage: Stage, limit: number): Job[] {
+    return read(
+      `SELECT ${jobColumns} FROM ${jobTables} WHERE stage = ? ORDER BY rank LIMIT ?`,
+      stage,
+      limit,
+    ).map(jobOf)
   }
 
   return {
     load(policy) {
       const row = sql.all('SELECT body FROM lane WHERE id = 1')[0]
       if (row === undefined) return undefined
-      const jobs = new Map<string, Job>()
-      for (const entry of sql.all(
-        `SELECT body FROM job WHERE stage IN ('simulated', 'signed', 'sent', 'included')`,
-      )) {
-        const job = jobOf(entry)
-        jobs.set(job.id, job)
+      const jobs = sql
+        .all(
+          `SELECT ${jobColumns} FROM ${jobTables}
+           WHERE stage IN ('simulated', 'signed', 'sent', 'included')`,
+        )
+        .map(jobOf)
+      const transactions = sql
+        .all(
+          `SELECT ${transactionColumns} FROM ${transactionTables}
+           WHERE stage IN ('signed', 'sent', 'included') ORDER BY nonce`,
+        )
+        .map(transactionOf)
+      return {
+        ...(readExactJson(String(row['body'])) as LaneRow),
+        policy,
+        jobs: new Map(jobs.map((entry) => [entry.id, entry])),
+        transactions: new Map(transactions.map((entry) => [entry.nonce, entry])),
       }
-      const transactions = new Map<number, LaneTransaction>()
-      for (const entry of sql.all(
-        `SELECT body FROM tx WHERE stage IN ('signed', 'sent', 'included') ORDER BY nonce`,
-      )) {
-        const transaction = transactionIn(entry)
-        transactions.set(transaction.nonce, transaction)
-      }
-      return { ...(bodyOf(row) as LaneRow), policy, jobs, transactions }
     },
 
-    save(before, after) {
-      const changedJobs = [...after.jobs.values()].filter((job) => before?.jobs.get(job.id) !== job)
-      const changedTransactions = [...after.transactions.values()].filter(
-        (transaction) => before?.transactions.get(transaction.nonce) !== transaction,
-      )
-      const { policy: _, jobs: __, transactions: ___, ...row } = after
-      sql.transaction(() => {
-        for (const job of changedJobs) writeJob(job)
-        for (const transaction of changedTransactions) writeTransaction(transaction)
-        sql.all(
-          `INSERT INTO lane (id, body) VALUES (1, ?)
-           ON CONFLICT (id) DO UPDATE SET body = excluded.body`,
-          writeExactJson(row satisfies LaneRow),
-        )
-      })
+    note(before, after) {
+      for (const entry of after.jobs.values()) {
+        if (before?.jobs.get(entry.id) !== entry) notedJobs.set(entry.id, entry)
+      }
+      for (const transaction of after.transactions.values()) {
+        const { nonce } = transaction
+        const old = before?.transactions.get(nonce)
+        if (old === transaction) continue
+        const isSame = old?.attempts === transaction.attempts && old.call === transaction.call
+        const isCargoNew = !isSame || notedTransactions.get(nonce)?.isCargoNew === true
+        notedTransactions.set(nonce, { transaction, isCargoNew })
+      }
+      notedLane = after
     },
+
+    flush,
 
     add(jobs) {
-      return sql.transaction(() => {
-        let added = 0
-        for (const job of jobs) {
-          if (sql.all('SELECT 1 AS found FROM job WHERE id = ?', job.id).length > 0) continue
-          writeJob(job)
-          added += 1
-        }
-        return added
-      })
+      return sql.transaction(() => jobs.filter(insertJob).length)
     },
 
     due(nowMs, limit, horizons = new Map()) {
       const within = withinHorizons(horizons)
-      const rows = sql.all(
-        `SELECT body FROM job WHERE stage = 'queued' AND ${within.condition} AND not_before_ms <= ?
+      const rows = read(
+        `SELECT ${jobColumns} FROM ${jobTables}
+         WHERE stage = 'queued' AND ${within.condition} AND not_before_ms <= ?
          ORDER BY rank LIMIT ?`,
         ...within.values,
         nowMs,
@@ -180,8 +245,9 @@ export function createLaneStore(sql: Sql): LaneStore {
       )
       const jobs = rows.slice(0, limit).map(jobOf)
       if (rows.length > limit) return { jobs, nextDueMs: nowMs }
-      const next = sql.all(
-        `SELECT MIN(not_before_ms) AS at FROM job
+      const tables = horizons.size > 1 ? jobTables : 'job_state'
+      const next = read(
+        `SELECT MIN(not_before_ms) AS at FROM ${tables}
          WHERE stage = 'queued' AND ${within.condition} AND not_before_ms > ?`,
         ...within.values,
         nowMs,
@@ -189,67 +255,61 @@ export function createLaneStore(sql: Sql): LaneStore {
       return typeof next === 'number' ? { jobs, nextDueMs: next } : { jobs }
     },
 
-    job(id) {
-      const row = sql.all('SELECT body FROM job WHERE id = ?', id)[0]
-      return row === undefined ? undefined : jobOf(row)
-    },
-
-    putJob(job) {
-      sql.transaction(() => {
-        writeJob(job)
-      })
-    },
+    job,
 
     countByStage() {
       const counts = Object.fromEntries(stages.map((stage) => [stage, 0])) as Record<Stage, number>
-      for (const row of sql.all('SELECT stage, COUNT(*) AS count FROM job GROUP BY stage')) {
+      for (const row of read('SELECT stage, COUNT(*) AS count FROM job_state GROUP BY stage')) {
         counts[String(row['stage']) as Stage] = Number(row['count'])
       }
       return counts
     },
 
     oldestOpenMs() {
-      const row = sql.all(
-        `SELECT body FROM job WHERE stage IN ('queued', 'simulated', 'signed', 'sent', 'included')
-         ORDER BY rank LIMIT 1`,
-      )[0]
-      return row === undefined ? undefined : jobOf(row).at.queued
+      const open = stages.filter((stage) => stage !== 'final' && stage !== 'quarantined')
+      const oldest = open
+        .flatMap((stage) => jobsIn(stage, 1))
+        .toSorted((left, right) => jobOrder(left.task) - jobOrder(right.task))[0]
+      return oldest?.at.queued
     },
 
     jobs(limit) {
-      return sql.all('SELECT body FROM job ORDER BY rank DESC LIMIT ?', limit).map(jobOf)
+      return read(`SELECT ${jobColumns} FROM ${jobTables} ORDER BY key DESC LIMIT ?`, limit).map(
+        jobOf,
+      )
     },
 
-    jobsIn(stage, limit) {
-      return sql
-        .all('SELECT body FROM job WHERE stage = ? ORDER BY rank LIMIT ?', stage, limit)
-        .map(jobOf)
-    },
+    jobsIn,
 
     transactionAt(nonce) {
-      const row = sql.all(
-        `SELECT body FROM tx WHERE nonce = ? AND stage <> 'lost' LIMIT 1`,
+      const row = read(
+        `SELECT ${transactionColumns} FROM ${transactionTables}
+         WHERE nonce = ? AND stage <> 'lost' LIMIT 1`,
         nonce,
       )[0]
-      return row === undefined ? undefined : transactionIn(row)
+      return row === undefined ? undefined : transactionOf(row)
     },
 
     finalFrom(nonce) {
-      const transactions = sql
-        .all(`SELECT body FROM tx WHERE nonce >= ? AND stage = 'final' ORDER BY nonce`, nonce)
-        .map(transactionIn)
+      const transactions = read(
+        `SELECT ${transactionColumns} FROM ${transactionTables}
+         WHERE nonce >= ? AND stage = 'final' ORDER BY nonce`,
+        nonce,
+      ).map(transactionOf)
       const jobs = transactions.flatMap((transaction) =>
         transaction.jobIds.flatMap((id) => {
-          const row = sql.all('SELECT body FROM job WHERE id = ?', id)[0]
-          const job = row === undefined ? undefined : jobOf(row)
-          return job?.nonce === transaction.nonce ? [job] : []
+          const found = job(id)
+          return found?.nonce === transaction.nonce ? [found] : []
         }),
       )
       return { transactions, jobs }
     },
 
     transactions(limit) {
-      return sql.all('SELECT body FROM tx ORDER BY nonce DESC LIMIT ?', limit).map(transactionIn)
+      return read(
+        `SELECT ${transactionColumns} FROM ${transactionTables} ORDER BY nonce DESC LIMIT ?`,
+        limit,
+      ).map(transactionOf)
     },
   }
 }
