@@ -39,6 +39,64 @@ const spoken = [
   'settlement/IReportConsumer.sol',
 ]
 
+/** What a relayer calls. Nothing else of these ABIs travels with it: they would be half of its size. */
+const relayerCalls: Readonly<Record<string, readonly string[]>> = {
+  BatchBroadcaster: [
+    'broadcastBatch',
+    'broadcastRegistration',
+    'quoteBatch',
+    'quoteRegistration',
+    'sentBatch',
+    'sentRegistration',
+  ],
+  CollateralStore: [
+    'authorityState',
+    'qeIdentityState',
+    'rootState',
+    'tcbInfoState',
+    'tcbSigningState',
+    'uploadPckCa',
+    'uploadPckCrl',
+    'uploadQeIdentity',
+    'uploadRootCertificate',
+    'uploadRootCrl',
+    'uploadTcbInfo',
+    'uploadTcbSigning',
+  ],
+  EnclaveRegistry: ['register', 'signerRecord', 'signerStatus'],
+  IReportConsumer: ['isSettled', 'settle', 'settleMany'],
+  ProofRegistry: ['commit', 'head'],
+}
+
+/** Contracts on the way of a report: a relayer names their errors when they refuse something. */
+const refusing = [
+  'AppraisalPolicy',
+  'BatchBroadcaster',
+  'BatchReceiver',
+  'CarbonCredit',
+  'CollateralStore',
+  'DcapQuoteVerifier',
+  'EnclaveRegistry',
+  'IQuoteVerifier',
+  'LocalnetQuoteVerifier',
+  'ParametricCover',
+  'PerformanceEscrow',
+  'ProofRegistry',
+]
+
+type AbiParameter = {
+  readonly name: string
+  readonly type: string
+  readonly components?: readonly AbiParameter[]
+}
+type AbiEntry = {
+  readonly type: string
+  readonly name?: string
+  readonly inputs?: readonly AbiParameter[]
+  readonly outputs?: readonly AbiParameter[]
+  readonly stateMutability?: string
+}
+
 type StorageItem = {
   readonly label: string
   readonly slot: string
@@ -47,7 +105,7 @@ type StorageItem = {
 }
 type StorageType = { readonly label: string; readonly members?: readonly StorageItem[] }
 type Artifact = {
-  readonly abi: readonly object[]
+  readonly abi: readonly AbiEntry[]
   readonly bytecode: { readonly object: string }
   readonly deployedBytecode: { readonly object: string }
   readonly storageLayout: {
@@ -118,13 +176,73 @@ function layoutOf(name: string, { bytecode, deployedBytecode, storageLayout }: A
   }
 }
 
+/** A parameter without the name that its type has in Solidity. */
+function bareParameter({ name, type, components }: AbiParameter): AbiParameter {
+  return {
+    name,
+    type,
+    ...(components === undefined ? {} : { components: components.map(bareParameter) }),
+  }
+}
+
+function relayerCallsFile(abis: ReadonlyMap<string, readonly AbiEntry[]>): string {
+  const parts = Object.entries(relayerCalls).map(([contract, names]) => {
+    const entries = names.map((name) => {
+      const found = (abis.get(contract) ?? []).filter(
+        (entry) => entry.type === 'function' && entry.name === name,
+      )
+      const [entry] = found
+      if (entry === undefined || found.length > 1) {
+        throw new RangeError(`${contract}.${name} is not one function.`)
+      }
+      const { type, inputs = [], outputs = [], stateMutability } = entry
+      return {
+        type,
+        name,
+        inputs: inputs.map(bareParameter),
+        outputs: outputs.map(bareParameter),
+        stateMutability,
+      }
+    })
+    const camel = camelName(contract)
+    return `export const ${camel}Abi = ${JSON.stringify(entries, undefined, 2)} as const\n`
+  })
+  return `${mark}// What a relayer calls of these contracts.\n${parts.join('\n')}`
+}
+
+/** Errors as text, each once: `Name(type name,type name)`. */
+function refusalsFile(abis: ReadonlyMap<string, readonly AbiEntry[]>): string {
+  const errors = refusing.flatMap((contract) =>
+    (abis.get(contract) ?? []).filter(({ type }) => type === 'error'),
+  )
+  const bySelector = new Map<string, string>()
+  for (const { name = '', inputs = [] } of errors) {
+    if (inputs.some(({ components }) => components !== undefined)) {
+      throw new RangeError(`The error ${name} carries a structure.`)
+    }
+    const text = `${name}(${inputs.map((input) => `${input.type} ${input.name}`.trim()).join(',')})`
+    const selector = `${name}(${inputs.map(({ type }) => type).join(',')})`
+    if (!bySelector.has(selector)) bySelector.set(selector, text)
+  }
+  const lines = [...bySelector.values()].toSorted().map((text) => `  '${text}',`)
+  return [
+    `${mark}// Errors of the contracts on the way of a report.`,
+    'export const refusals: readonly string[] = [',
+    ...lines,
+    ']',
+    '',
+  ].join('\n')
+}
+
 function expectedFiles(out: string): Map<string, string> {
   const files = new Map<string, string>()
   const layouts: Record<string, ReturnType<typeof layoutOf>> = {}
+  const abis = new Map<string, readonly AbiEntry[]>()
   for (const source of [...deployed, ...spoken]) {
     const name = contractName(source)
     const path = join(out, `${name}.sol`, `${name}.json`)
     const artifact = JSON.parse(readFileSync(path, 'utf8')) as Artifact
+    abis.set(name, artifact.abi)
     const abi = JSON.stringify(artifact.abi, undefined, 2)
     const camel = camelName(name)
     files.set(
@@ -149,6 +267,8 @@ function expectedFiles(out: string): Map<string, string> {
       ].join('\n'),
     )
   }
+  files.set(join(abiFolder, 'relayerCalls.ts'), relayerCallsFile(abis))
+  files.set(join(abiFolder, 'refusals.ts'), refusalsFile(abis))
   files.set(layoutPath, `${JSON.stringify(layouts, undefined, 2)}\n`)
   return files
 }

@@ -1,7 +1,8 @@
 import { parseAbi } from 'viem'
+import { abiErrors } from '../../chain/abiErrors.ts'
+import { endpointRefusals } from './refusals.ts'
 
-/** What is asked of LayerZero's endpoint; its interfaces are MIT, the contract itself is not ours. */
-export const endpointAbi = parseAbi([
+const calls = parseAbi([
   'struct Origin { uint32 srcEid; bytes32 sender; uint64 nonce; }',
   'event PacketSent(bytes encodedPayload, bytes options, address sendLibrary)',
   'event LzReceiveAlert(address indexed receiver, address indexed executor, Origin origin, bytes32 guid, uint256 gas, uint256 value, bytes message, bytes extraData, bytes reason)',
@@ -9,10 +10,7 @@ export const endpointAbi = parseAbi([
   'function inboundPayloadHash(address receiver, uint32 srcEid, bytes32 sender, uint64 nonce) view returns (bytes32)',
   'function lazyInboundNonce(address receiver, uint32 srcEid, bytes32 sender) view returns (uint64)',
   'function lzReceive(Origin origin, address receiver, bytes32 guid, bytes message, bytes extraData) payable',
-  'error LZ_InvalidNonce(uint64 nonce)',
-  'error LZ_PayloadHashNotFound(bytes32 expected, bytes32 actual)',
-  'error LZ_InsufficientFee(uint256 requiredNative, uint256 suppliedNative, uint256 requiredLzToken, uint256 suppliedLzToken)',
-  'error LZ_DefaultSendLibUnavailable()',
-  'error LZ_PathNotInitializable()',
-  'error LZ_UnsupportedEid()',
 ])
+
+/** What is asked of LayerZero's endpoint; its interfaces are MIT, the contract itself is not ours. */
+export const endpointAbi = [...calls, ...abiErrors(endpointRefusals)] as const

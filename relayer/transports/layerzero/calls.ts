@@ -1,5 +1,5 @@
 import { encodeFunctionData } from 'viem'
-import { batchBroadcasterAbi } from '#schemas/abi/batchBroadcaster.ts'
+import { batchBroadcasterAbi } from '#schemas/abi/relayerCalls.ts'
 import type { Batch } from '#schemas/batch.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import type { Call } from '../../lane/job.ts'

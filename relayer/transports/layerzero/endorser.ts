@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
-import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
+import { enclaveRegistryAbi } from '#schemas/abi/relayerCalls.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { type Hub, type Registration, endorsementDigest } from '#schemas/crosschain.ts'
 import { BaseError } from '#schemas/errors.ts'

@@ -6,9 +6,11 @@ import {
   isHex,
   keccak256,
 } from 'viem'
-import { batchBroadcasterAbi } from '#schemas/abi/batchBroadcaster.ts'
-import { enclaveRegistryAbi } from '#schemas/abi/enclaveRegistry.ts'
-import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
+import {
+  batchBroadcasterAbi,
+  enclaveRegistryAbi,
+  proofRegistryAbi,
+} from '#schemas/abi/relayerCalls.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { type Hub, type Registration, encodeMessage } from '#schemas/crosschain.ts'
 import type { CheckContext, Preparation } from '../../chain/check.ts'
