@@ -21,23 +21,57 @@ export type WordType =
 
 export type WordField = { readonly name: string; readonly type: WordType }
 
-const unsignedBits = { uint8: 8, uint16: 16, uint32: 32, uint64: 64, uint128: 128, uint256: 256 }
+/** The values that each integer type holds, both ends included. */
+const integerRanges: Readonly<Record<string, readonly [bigint, bigint]>> = Object.fromEntries([
+  ...([8, 16, 32, 64, 128, 256] as const).map((bits) => [
+    `uint${bits}`,
+    [0n, 2n ** BigInt(bits) - 1n],
+  ]),
+  ['int128', [-(2n ** 127n), 2n ** 127n - 1n]],
+])
 
-function integerWord(value: bigint, low: bigint, high: bigint, field: string): Uint8Array {
+const below64Bits = 2n ** 64n
+
+function writeInteger(words: DataView, offset: number, value: bigint, field: WordField): void {
+  const [low, high] = integerRanges[field.type] ?? [0n, -1n]
   if (value < low || value > high) {
-    throw new AbiRangeError(`${field} is out of range.`, {
-      field,
+    throw new AbiRangeError(`${field.name} is out of range.`, {
+      field: field.name,
       metaMessages: [`Actual: ${value}`, `Allowed: ${low} to ${high}`],
     })
   }
-  const word = new Uint8Array(32)
-  const view = new DataView(word.buffer)
-  const bits = BigInt.asUintN(256, value)
-  view.setBigUint64(0, bits >> 192n)
-  view.setBigUint64(8, BigInt.asUintN(64, bits >> 128n))
-  view.setBigUint64(16, BigInt.asUintN(64, bits >> 64n))
-  view.setBigUint64(24, BigInt.asUintN(64, bits))
-  return word
+  words.setBigUint64(offset + 24, BigInt.asUintN(64, value))
+  if (value >= 0n && value < below64Bits) return
+  words.setBigUint64(offset + 16, BigInt.asUintN(64, value >> 64n))
+  words.setBigUint64(offset + 8, BigInt.asUintN(64, value >> 128n))
+  words.setBigUint64(offset, BigInt.asUintN(64, value >> 192n))
+}
+
+/** Bytes that a type takes, and how far from the left of its word they begin. */
+const byteTypes: Readonly<Record<string, readonly [length: number, from: number]>> = {
+  bytes32: [32, 0],
+  bytes16: [16, 0],
+  address: [20, 12],
+}
+
+/** Writes a value where the words are zero still. */
+function writeWord(
+  words: DataView,
+  offset: number,
+  value: bigint | number | Hex,
+  field: WordField,
+): void {
+  const bytes = byteTypes[field.type]
+  if (bytes !== undefined) {
+    const [length, from] = bytes
+    const written = fromHex(String(value), field.name, length)
+    new Uint8Array(words.buffer).set(written, offset + from)
+    return
+  }
+  if (typeof value === 'string' || (typeof value === 'number' && !Number.isSafeInteger(value))) {
+    throw new AbiRangeError(`${field.name} is not an integer.`, { field: field.name })
+  }
+  writeInteger(words, offset, BigInt(value), field)
 }
 
 /**
@@ -46,25 +80,10 @@ function integerWord(value: bigint, low: bigint, high: bigint, field: string): U
  * @throws {@link AbiRangeError} | {@link InvalidHexError}
  * @see Contract ABI Specification, Solidity 0.8.37, "Formal Specification of the Encoding"
  */
-export function abiWord(value: bigint | number | Hex, { name, type }: WordField): Uint8Array {
-  if (type === 'bytes32') return fromHex(String(value), name, 32)
-  if (type === 'bytes16') {
-    const word = new Uint8Array(32)
-    word.set(fromHex(String(value), name, 16))
-    return word
-  }
-  if (type === 'address') {
-    const word = new Uint8Array(32)
-    word.set(fromHex(String(value), name, 20), 12)
-    return word
-  }
-  if (typeof value === 'string' || (typeof value === 'number' && !Number.isSafeInteger(value))) {
-    throw new AbiRangeError(`${name} is not an integer.`, { field: name })
-  }
-  if (type === 'int128') {
-    return integerWord(BigInt(value), -(2n ** 127n), 2n ** 127n - 1n, name)
-  }
-  return integerWord(BigInt(value), 0n, 2n ** BigInt(unsignedBits[type]) - 1n, name)
+export function abiWord(value: bigint | number | Hex, field: WordField): Uint8Array {
+  const word = new Uint8Array(32)
+  writeWord(new DataView(word.buffer), 0, value, field)
+  return word
 }
 
 /** A static structure as `abi.encode` writes it: its fields' words in order. */
@@ -73,12 +92,13 @@ export function abiWords(
   values: Readonly<Record<string, bigint | number | Hex>>,
 ): Uint8Array {
   const words = new Uint8Array(fields.length * 32)
+  const view = new DataView(words.buffer)
   for (const [index, field] of fields.entries()) {
     const value = values[field.name]
     if (value === undefined) {
       throw new AbiRangeError(`${field.name} is missing.`, { field: field.name })
     }
-    words.set(abiWord(value, field), index * 32)
+    writeWord(view, index * 32, value, field)
   }
   return words
 }

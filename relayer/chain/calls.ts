@@ -1,10 +1,10 @@
 import { encodeFunctionData } from 'viem'
 import type { Batch } from '#schemas/batch.ts'
 import type { Hex } from '#schemas/bytes.ts'
-import type { Report } from '#schemas/report.ts'
 import type { Attestation } from '#schemas/workerApi.ts'
 import type { Call } from '../lane/job.ts'
-import { enclaveRegistryAbi, proofRegistryAbi, reportConsumerAbi } from './abi.ts'
+import { enclaveRegistryAbi, proofRegistryAbi } from './abi.ts'
+import { type SettleInclusion, settleData } from './settleData.ts'
 
 export function registerCall(registry: Hex, attestation: Attestation, evidence: Hex): Call {
   const { statement, blockNumber, possession } = attestation
@@ -29,23 +29,12 @@ export function commitCall(registry: Hex, batch: Batch, signature: Hex): Call {
   }
 }
 
+/** @param report - As `encodeReport` writes it. */
 export function settleCall(
   contract: Hex,
   agreementId: bigint,
-  report: Report,
-  inclusion: {
-    readonly stream: Hex
-    readonly sequence: bigint
-    readonly index: number
-    readonly path: readonly Hex[]
-  },
+  report: Uint8Array,
+  inclusion: SettleInclusion,
 ): Call {
-  return {
-    to: contract,
-    data: encodeFunctionData({
-      abi: reportConsumerAbi,
-      functionName: 'settle',
-      args: [agreementId, report, inclusion],
-    }),
-  }
+  return { to: contract, data: settleData(agreementId, report, inclusion) }
 }

@@ -1,8 +1,9 @@
-import { keccak256 } from 'viem'
+import { keccak256, parseSignature } from 'viem'
 import { type LocalAccount, privateKeyToAccount } from 'viem/accounts'
-import type { Hex } from '#schemas/bytes.ts'
+import { type Hex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import type { TransactionSigner } from '../ports.ts'
+import { prepareTransaction } from './transactionBytes.ts'
 
 /** Raised when a sender key is absent or unusable. The message never holds any part of it. */
 export class SenderKeyError extends BaseError {
@@ -39,7 +40,15 @@ export function createLocalSigner(privateKey: string, field: string): Transactio
     throw new SenderKeyError('The sender key is not a private key.', { field, remedy })
   }
   try {
-    return signerOfAccount(privateKeyToAccount(privateKey as Hex))
+    const account = privateKeyToAccount(privateKey as Hex)
+    return {
+      address: account.address.toLowerCase() as Hex,
+      async sign(transaction) {
+        const { digest, finish } = prepareTransaction(transaction)
+        const { r, s, yParity } = parseSignature(await account.sign({ hash: toHex(digest) }))
+        return finish({ r: BigInt(r), s: BigInt(s), yParity: yParity === 0 ? 0 : 1 })
+      },
+    }
   } catch {
     // The cause is dropped on purpose: a library's message could quote the key.
     throw new SenderKeyError('The sender key is outside the range of the curve.', { field, remedy })

@@ -1,7 +1,6 @@
-import { decodeFunctionData, encodeFunctionData } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
 import type { Call } from '../lane/job.ts'
-import { reportConsumerAbi } from './abi.ts'
+import { readSettleData, settleManyData } from './settleData.ts'
 
 type Node = { readonly index: number; readonly path: readonly Hex[] }
 
@@ -15,20 +14,21 @@ type Node = { readonly index: number; readonly path: readonly Hex[] }
  */
 export function multiproofFromPaths(nodes: readonly Node[], count: number): Hex[] {
   const proof: Hex[] = []
-  let known = nodes
+  /** How many nodes of its path each has used on the levels below. */
+  let known = nodes.map(({ index, path }) => ({ index, path, used: 0 }))
   for (let size = count; size > 1; size = Math.ceil(size / 2)) {
-    const next: Node[] = []
+    const next: typeof known = []
     for (let position = 0; position < known.length; position += 1) {
       const node = known[position]
       if (node === undefined) break
-      const { index, path } = node
+      const { index, path, used } = node
       const isPromoted = index % 2 === 0 && index === size - 1
-      const [sibling, ...rest] = path
-      if (isPromoted) next.push({ index: index / 2, path })
+      const sibling = path[used]
+      if (isPromoted) next.push({ index: index / 2, path, used })
       else {
         if (index % 2 === 0 && known[position + 1]?.index === index + 1) position += 1
         else if (sibling !== undefined) proof.push(sibling)
-        next.push({ index: Math.floor(index / 2), path: rest })
+        next.push({ index: Math.floor(index / 2), path, used: used + 1 })
       }
     }
     known = next
@@ -47,38 +47,17 @@ export type SingleSettlement = {
  * Several `settle` calls on one contract, all for reports of one batch, as one `settleMany`.
  *
  * @returns `undefined` when they cannot travel together: two of them are about the same report.
+ * @throws {@link SettleDataError}
  */
 export function mergeSettlements(settlements: readonly SingleSettlement[]): Call | undefined {
-  const decoded = settlements.flatMap(({ call }) => {
-    const { functionName, args } = decodeFunctionData({ abi: reportConsumerAbi, data: call.data })
-    return functionName === 'settle' ? [args] : []
-  })
-  const ordered = decoded.toSorted(([, , left], [, , right]) => left.index - right.index)
-  const first = ordered[0]
-  const to = settlements[0]?.call.to
-  const reportCount = settlements[0]?.reportCount
-  if (first === undefined || to === undefined || reportCount === undefined) return undefined
-  const indices = ordered.map(([, , { index }]) => index)
-  if (new Set(indices).size < indices.length) return undefined
-  const [, , { stream, sequence }] = first
+  const [first] = settlements
+  if (first === undefined) return undefined
+  const parts = settlements
+    .map(({ call }) => readSettleData(call.data))
+    .toSorted((left, right) => left.index - right.index)
+  if (parts.some(({ index }, at) => index === parts[at - 1]?.index)) return undefined
   return {
-    to,
-    data: encodeFunctionData({
-      abi: reportConsumerAbi,
-      functionName: 'settleMany',
-      args: [
-        ordered.map(([agreementId]) => agreementId),
-        ordered.map(([, report]) => report),
-        {
-          stream,
-          sequence,
-          indices,
-          proof: multiproofFromPaths(
-            ordered.map(([, , { index, path }]) => ({ index, path })),
-            reportCount,
-          ),
-        },
-      ],
-    }),
+    to: first.call.to,
+    data: settleManyData(parts, multiproofFromPaths(parts, first.reportCount)),
   }
 }

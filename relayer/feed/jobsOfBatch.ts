@@ -6,9 +6,11 @@ import { type Job, createJob } from '../lane/job.ts'
 import {
   type PlanChain,
   type PlanLayerZero,
+  type PlanSettlement,
   type SettlementPlan,
   wantsReport,
 } from '../plan/plan.ts'
+import type { VerifiedReport } from './verifyBatch.ts'
 
 /** What the hub has to tell a spoke so that a batch can be settled there. */
 function sendsOf(
@@ -26,6 +28,20 @@ function sendsOf(
   return [registration, createJob({ ...task, what: 'batch' }, nowMs, call)]
 }
 
+function settlementsBySubject(
+  plan: SettlementPlan,
+  stream: Hex,
+): ReadonlyMap<Hex, readonly PlanSettlement[]> {
+  const found = new Map<Hex, PlanSettlement[]>()
+  for (const settlement of plan.settlements) {
+    if ((settlement.stream ?? plan.stream) !== stream) continue
+    const others = found.get(settlement.subject)
+    if (others === undefined) found.set(settlement.subject, [settlement])
+    else others.push(settlement)
+  }
+  return found
+}
+
 /**
  * What one verified batch asks of each chain: one commit, and one settlement for every report that an
  * agreement of the plan wants. Everything else rides in the batch's root and costs nothing.
@@ -33,7 +49,7 @@ function sendsOf(
 export function jobsOfBatch(
   plan: SettlementPlan,
   signed: SignedBatch,
-  leaves: readonly Hex[],
+  verified: readonly VerifiedReport[],
   nowMs: number,
 ): ReadonlyMap<number, readonly Job[]> {
   const { batch } = signed
@@ -50,12 +66,13 @@ export function jobsOfBatch(
     const { hub } = chain.layerZero
     jobs.set(hub, [...(jobs.get(hub) ?? []), ...sendsOf(chain, chain.layerZero, signed, nowMs)])
   }
+  const settlementsOf = settlementsBySubject(plan, stream)
   for (const [at, proven] of signed.reports.entries()) {
-    const leaf = leaves[at]
-    if (leaf === undefined) continue
+    const known = verified[at]
+    if (known === undefined) continue
+    const { leaf, encoded } = known
     const { report, index, path } = proven
-    for (const settlement of plan.settlements) {
-      if ((settlement.stream ?? plan.stream) !== stream) continue
+    for (const settlement of settlementsOf.get(report.subject) ?? []) {
       if (!wantsReport(settlement, report)) continue
       const { contract, agreementId, label, kind: settlementKind } = settlement
       const settle = createJob(
@@ -81,7 +98,7 @@ export function jobsOfBatch(
           closedAtMs: batch.closedAtMs,
         },
         nowMs,
-        settleCall(contract, agreementId, report, { stream, sequence, index, path }),
+        settleCall(contract, agreementId, encoded, { stream, sequence, index, path }),
       )
       jobs.get(settlement.chainId)?.push(settle)
     }

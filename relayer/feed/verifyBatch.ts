@@ -1,11 +1,11 @@
 import { batchDigest } from '#schemas/batch.ts'
 import { type Hex, concatBytes, fromHex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { assertInclusion, buildTree, inclusionPath } from '#schemas/merkle/orderedTree.ts'
-import { keccakPairs } from '#schemas/merkle/pairHashers.ts'
-import { reportLeaf, zeroHash } from '#schemas/report.ts'
+import { assertInclusion, buildTree } from '#schemas/merkle/orderedTree.ts'
+import { encodeReport, leafOfReportBytes, zeroHash } from '#schemas/report.ts'
 import { recoverSigner } from '#schemas/signatures.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
+import { fastKeccak, fastKeccakPairs } from '../chain/fastKeccak.ts'
 
 /** Raised when a worker serves a batch that does not prove itself; nothing of it is carried. */
 export class InvalidBatchError extends BaseError {
@@ -17,18 +17,21 @@ export type FeedCursor = { readonly sequence: bigint; readonly digest: Hex }
 
 export const feedStart: FeedCursor = { sequence: 0n, digest: zeroHash }
 
+/** A report's leaf, and the report itself as the chain reads it. */
+export type VerifiedReport = { readonly leaf: Hex; readonly encoded: Uint8Array }
+
 /**
  * Checks everything about a batch that needs no chain: its name, who signed it, that it follows the
  * one before, and that every report stands under the signed root.
  *
- * @returns the leaf of every report, in the order of `signed.reports`
+ * @returns every report with its leaf, in the order of `signed.reports`
  * @throws {@link InvalidBatchError}
  */
 export function verifyBatch(
   stream: Hex,
   cursor: FeedCursor,
   signed: SignedBatch,
-): { readonly leaves: readonly Hex[]; readonly cursor: FeedCursor } {
+): { readonly reports: readonly VerifiedReport[]; readonly cursor: FeedCursor } {
   const { batch } = signed
   const refuse = (field: string, message: string, expected: unknown, actual: unknown): never => {
     throw new InvalidBatchError(message, {
@@ -62,16 +65,18 @@ export function verifyBatch(
       signed.reports.length,
     )
   }
-  const leaves = leavesOf(signed)
+  const reports = readReports(signed)
+  const leaves = reports.map(({ leaf }) => leaf)
   if (!isWholeTree(signed, leaves)) assertPaths(signed, leaves)
-  return { leaves, cursor: { sequence: batch.sequence, digest } }
+  return { reports, cursor: { sequence: batch.sequence, digest } }
 }
 
 /** @throws {@link InvalidBatchError} that names the report which contradicts itself */
-function leavesOf({ reports }: SignedBatch): readonly Hex[] {
+function readReports({ reports }: SignedBatch): readonly VerifiedReport[] {
   return reports.map(({ report, index }, at) => {
     try {
-      return reportLeaf(report)
+      const encoded = encodeReport(report)
+      return { encoded, leaf: leafOfReportBytes(encoded, fastKeccak) }
     } catch (cause) {
       throw new InvalidBatchError(`Report ${index} is none.`, {
         field: `batch.reports.${at}`,
@@ -92,20 +97,29 @@ function isWholeTree({ batch, reports }: SignedBatch, leaves: readonly Hex[]): b
   if (reports.some(({ index }, at) => index !== at)) return false
   const tree = buildTree(
     concatBytes(...leaves.map((leaf) => fromHex(leaf, 'leaf', 32))),
-    keccakPairs,
+    fastKeccakPairs,
   )
   if (toHex(tree.root) !== batch.reportRoot) return false
-  return reports.every(({ index, path }) => {
-    const expected = inclusionPath(tree, index)
-    return (
-      path.length === expected.length &&
-      path.every((node, level) => node === hexOf(expected[level]))
-    )
+  const levels = tree.levels.map(nodesOf)
+  return reports.every(({ path }, leafIndex) => {
+    let index = leafIndex
+    let used = 0
+    for (const nodes of levels.slice(0, -1)) {
+      const sibling = nodes[index % 2 === 0 ? index + 1 : index - 1]
+      if (sibling !== undefined) {
+        if (path[used] !== sibling) return false
+        used += 1
+      }
+      index = Math.floor(index / 2)
+    }
+    return path.length === used
   })
 }
 
-function hexOf(node: Uint8Array | undefined): Hex | undefined {
-  return node === undefined ? undefined : toHex(node)
+function nodesOf(level: Uint8Array): readonly Hex[] {
+  return Array.from({ length: level.length / 32 }, (_, at) =>
+    toHex(level.subarray(at * 32, at * 32 + 32)),
+  )
 }
 
 /** @throws {@link InvalidBatchError} that names the report which is not under the root */
@@ -119,7 +133,7 @@ function assertPaths({ batch, reports }: SignedBatch, leaves: readonly Hex[]): v
         index,
         batch.reportCount,
         path.map((node) => fromHex(node, 'path', 32)),
-        keccakPairs,
+        fastKeccakPairs,
       )
     } catch (cause) {
       throw new InvalidBatchError(`Report ${index} is not under the signed root.`, {

@@ -87,7 +87,7 @@ export async function dryRunPlan(options: {
         cursor = verified.cursor
         batches += 1
         reports += signed.reports.length
-        for (const [chainId, made] of jobsOfBatch(plan, signed, verified.leaves, now())) {
+        for (const [chainId, made] of jobsOfBatch(plan, signed, verified.reports, now())) {
           jobs.get(chainId)?.push(...made)
           for (const { task } of made) {
             if (task.kind === 'settle') {

@@ -59,8 +59,8 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
       const { problem: _, remedy: __, ...healthy } = state
       set({ ...healthy, workerHead: page.head, lastAnswerMs: now(), failures: 0 })
       for (const signed of page.batches) {
-        const { leaves, cursor } = verifyBatch(stream, state.cursor, signed)
-        const jobs = jobsOfBatch(plan, signed, leaves, now())
+        const { reports, cursor } = verifyBatch(stream, state.cursor, signed)
+        const jobs = jobsOfBatch(plan, signed, reports, now())
         await Promise.all([...jobs].map(([chainId, list]) => world.enqueue(chainId, list)))
         set({ ...state, cursor })
       }

@@ -15,7 +15,7 @@ import type { LaneStore } from '#relayer/runtime/laneStore.ts'
 import { createLaneWorld } from '#relayer/runtime/laneWorld.ts'
 import { proofRegistryAbi } from '#schemas/abi/proofRegistry.ts'
 import { toHex } from '#schemas/bytes.ts'
-import { reportLeaf } from '#schemas/report.ts'
+import { encodeReport, reportLeaf } from '#schemas/report.ts'
 import type { Attestation } from '#schemas/workerApi.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { imageId } from '#verifier/quote/imageId.ts'
@@ -100,8 +100,11 @@ describe('a relayer that keeps the collateral store supplied', () => {
       }),
     })
     const lane = createLaneRuntime(world)
-    const leaves = signed.reports.map(({ report }) => reportLeaf(report))
-    await lane.enqueue(jobsOfBatch(plan, signed, leaves, Date.now()).get(chainId) ?? [])
+    const verified = signed.reports.map(({ report }) => ({
+      encoded: encodeReport(report),
+      leaf: reportLeaf(report),
+    }))
+    await lane.enqueue(jobsOfBatch(plan, signed, verified, Date.now()).get(chainId) ?? [])
     alarm.start(() => lane.turn())
     stops.push(() => alarm.stop())
     return { store: world.store, sender: signer.address, proofRegistry }

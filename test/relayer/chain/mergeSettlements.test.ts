@@ -7,6 +7,7 @@ import { mergeSettlements, multiproofFromPaths } from '#relayer/chain/mergeSettl
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import { buildTree, inclusionPath, multiproof } from '#schemas/merkle/orderedTree.ts'
 import { keccakPairs } from '#schemas/merkle/pairHashers.ts'
+import { encodeReport } from '#schemas/report.ts'
 import { testReport, testStream } from '../support/testStream.ts'
 
 const contract: Hex = `0x${'cc'.repeat(20)}`
@@ -14,7 +15,7 @@ const contract: Hex = `0x${'cc'.repeat(20)}`
 function settlement(index: number, agreementId = BigInt(index)) {
   const inclusion = { stream: testStream, sequence: 1n, index, path: [] }
   return {
-    call: settleCall(contract, agreementId, testReport(index, 1), inclusion),
+    call: settleCall(contract, agreementId, encodeReport(testReport(index, 1)), inclusion),
     reportCount: 8,
   }
 }

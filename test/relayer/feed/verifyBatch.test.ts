@@ -3,7 +3,8 @@ import { feedStart, verifyBatch } from '#relayer/feed/verifyBatch.ts'
 import { jobsOfBatch } from '#relayer/feed/jobsOfBatch.ts'
 import { decodePlan } from '#relayer/plan/plan.ts'
 import { streamId } from '#schemas/batch.ts'
-import { zeroHash } from '#schemas/report.ts'
+import type { Hex } from '#schemas/bytes.ts'
+import { reportLeaf, zeroHash } from '#schemas/report.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import {
   createTestStream,
@@ -71,12 +72,13 @@ describe('a batch before anything is spent on it', () => {
   it('a complete batch and any part of it verify to the same leaves; one bent path is found in both', () => {
     const stream = createTestStream()
     const whole = stream.close(Array.from({ length: 11 }, (_, subject) => testReport(subject, 1)))
-    const { leaves } = verifyBatch(testStream, feedStart, whole)
+    const leavesOf = (batch: SignedBatch): readonly Hex[] =>
+      verifyBatch(testStream, feedStart, batch).reports.map(({ leaf }) => leaf)
+    const leaves = leavesOf(whole)
+    expect(leaves).toEqual(whole.reports.map(({ report }) => reportLeaf(report)))
     expect(new Set(leaves).size).toBe(11)
     const part = { ...whole, reports: whole.reports.filter(({ index }) => index % 3 === 0) }
-    expect(verifyBatch(testStream, feedStart, part).leaves).toEqual(
-      leaves.filter((_, index) => index % 3 === 0),
-    )
+    expect(leavesOf(part)).toEqual(leaves.filter((_, index) => index % 3 === 0))
     const bent = whole.reports.map((report) =>
       report.index === 6 ? { ...report, path: report.path.toReversed() } : report,
     )
@@ -114,8 +116,9 @@ describe('a batch before anything is spent on it', () => {
       chains: [chain(1), chain(2)],
       settlements: [settlement(1, 7, 0), settlement(1, 8, 0), settlement(2, 9, 2)],
     })
-    const { leaves } = verifyBatch(testStream, feedStart, first)
-    const jobs = jobsOfBatch(plan, first, leaves, 0)
+    const { reports } = verifyBatch(testStream, feedStart, first)
+    const leaves = reports.map(({ leaf }) => leaf)
+    const jobs = jobsOfBatch(plan, first, reports, 0)
     const contract = `0x${'cc'.repeat(20)}`
     expect([...jobs].map(([chainId, list]) => [chainId, list.map(({ id }) => id)])).toEqual([
       [

@@ -1,6 +1,6 @@
 import { encodeFunctionData } from 'viem'
 import { commitCall, settleCall } from '#relayer/chain/calls.ts'
-import { zeroHash } from '#schemas/report.ts'
+import { encodeReport, zeroHash } from '#schemas/report.ts'
 import { developmentKeys } from '../support/anvil.ts'
 import { createDice } from '../support/dice.ts'
 import { type ProxyFault, startFaultProxy } from '../support/faultProxy.ts'
@@ -165,7 +165,12 @@ async function another(rehearsal: Rehearsal, url: string, name: string): Promise
       for (const [agreement, { report, index, path }] of signed?.reports.entries() ?? []) {
         const { stream, sequence } = signed?.batch ?? { stream: testStream, sequence: 0n }
         await running.submit(
-          settleCall(chain.contract, BigInt(agreement), report, { stream, sequence, index, path }),
+          settleCall(chain.contract, BigInt(agreement), encodeReport(report), {
+            stream,
+            sequence,
+            index,
+            path,
+          }),
         )
       }
     },

@@ -257,7 +257,7 @@ export function simulatedJobs(
       sequence: previous?.batch.sequence ?? 0n,
       digest: previous?.digest ?? zeroHash,
     }
-    const { leaves } = verifyBatch(testStream, cursor, signed)
-    return [...(jobsOfBatch(plan, signed, leaves, 0).get(1) ?? [])]
+    const { reports: verified } = verifyBatch(testStream, cursor, signed)
+    return [...(jobsOfBatch(plan, signed, verified, 0).get(1) ?? [])]
   })
 }
