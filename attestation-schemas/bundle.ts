@@ -41,13 +41,18 @@ const deviceEvidenceSchema = z.strictObject({
    * by policies that bound a device's clock, and proved by nothing but the report that comes out.
    */
   receivedMs: z.array(z.int().min(0)).max(10_000).optional(),
-  /** When its sensors' calibrations were valid, where the policy demands calibration: as configured. */
+  /**
+   * When its sensors' calibrations were valid, where the policy demands calibration: as configured, or
+   * as a laboratory has signed.
+   */
   calibrations: z
     .array(
       z.strictObject({
         series: z.string().min(1).max(200),
         validFromMs: z.int().min(0),
         validUntilMs: z.int().min(0),
+        /** The laboratory's certificate, a COSE_Sign1, and its key, a COSE_Key. */
+        signed: z.strictObject({ certificate: hexSchema(), laboratoryKey: hexSchema() }).optional(),
       }),
     )
     .max(1000)

@@ -108,6 +108,26 @@ export const policyListSchema = z.strictObject({
   ),
 })
 
+/** A calibration as a worker counts it. What a laboratory has signed names it and its certificate. */
+export const deviceCalibrationSchema = z.strictObject({
+  series: z.string(),
+  validFromMs: z.number().int(),
+  /** Exclusive. */
+  validUntilMs: z.number().int(),
+  unit: z.string().optional(),
+  /** SHA-256 of the laboratory's full certificate. */
+  document: hexSchema(32).optional(),
+  /** Absent, like the number, where the operator's configuration says it. */
+  laboratory: z.string().optional(),
+  number: z.string().optional(),
+  issuedMs: z.number().int().optional(),
+  replaces: z.string().optional(),
+  /** First batch whose reports it bears on; 0: every one. */
+  fromBatch: unsignedSchema,
+  /** First batch that it no longer bears on: it was replaced, or its laboratory's key revoked. */
+  untilBatch: unsignedSchema.optional(),
+})
+
 export const deviceStatusSchema = z.strictObject({
   device: hexSchema(32),
   /** COSE_Key with public parameters only, deterministic CBOR in hex. */
@@ -122,6 +142,8 @@ export const deviceStatusSchema = z.strictObject({
   headHash: hexSchema(32),
   lastReceivedMs: z.number().int().optional(),
   equivocations: z.number().int(),
+  /** The newest last; absent where there is none. A list of devices shows those that stand. */
+  calibrations: z.array(deviceCalibrationSchema).optional(),
 })
 
 /** Answer of `GET /v1/devices`: ascending by id. */
@@ -171,6 +193,20 @@ export const enrolmentAnswerSchema = z.strictObject({
   isNew: z.boolean(),
 })
 
+/** Answer of `POST /v1/calibrations`. */
+export const calibrationAnswerSchema = z.strictObject({
+  device: hexSchema(32),
+  series: z.string(),
+  laboratory: z.string(),
+  number: z.string(),
+  validFromMs: z.number().int(),
+  validUntilMs: z.number().int(),
+  /** First batch whose reports it bears on. */
+  batchSequence: unsignedSchema,
+  /** False when the very same certificate was taken before. */
+  isNew: z.boolean(),
+})
+
 /** Answer of `GET /healthz`. */
 export const healthSchema = z.strictObject({
   status: z.enum(['ok', 'held', 'failed']),
@@ -190,9 +226,12 @@ export type RosterPlace = z.output<typeof rosterPlaceSchema> & { readonly entry:
 export type Roster = z.output<typeof rosterSchema>
 export type Proofs = z.output<typeof proofsSchema>
 export type ReportList = z.output<typeof reportListSchema>
+export type DeviceStatus = z.output<typeof deviceStatusSchema>
 export type DeviceList = z.output<typeof deviceListSchema>
 export type EquivocationList = z.output<typeof equivocationListSchema>
 export type Countersignature = z.output<typeof countersignatureSchema>
+export type DeviceCalibration = z.output<typeof deviceCalibrationSchema>
+export type CalibrationAnswer = z.output<typeof calibrationAnswerSchema>
 export type Health = z.output<typeof healthSchema>
 
 /** A receipt with what proves it: its own signature, or its place under a tree's. */

@@ -1,12 +1,15 @@
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { type Hex, concatBytes } from './bytes.ts'
+import { calibrationMediaType } from './calibration/calibrationCertificate.ts'
 import { BaseError } from './errors.ts'
 import { packSequenceMediaType } from './pack/packProfile.ts'
 import { splitPackSequence } from './pack/packSequence.ts'
 import {
+  type CalibrationAnswer,
   type Countersignature,
   type DeviceList,
+  type DeviceStatus,
   type EquivocationList,
   type Health,
   type PackAnswers,
@@ -16,8 +19,10 @@ import {
   type ReportList,
   type Roster,
   type RosterPlace,
+  calibrationAnswerSchema,
   countersignatureSchema,
   deviceListSchema,
+  deviceStatusSchema,
   equivocationListSchema,
   healthSchema,
   packAnswersSchema,
@@ -106,6 +111,7 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
     path: string,
     body?: Uint8Array<ArrayBuffer>,
     accept = 'application/json',
+    contentType = packSequenceMediaType,
   ): Promise<Awaited<ReturnType<WorkerFetch>>> {
     const limit = signal?.()
     try {
@@ -113,7 +119,7 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
         method: body === undefined ? 'GET' : 'POST',
         headers: {
           Accept: accept,
-          ...(body === undefined ? {} : { 'Content-Type': packSequenceMediaType }),
+          ...(body === undefined ? {} : { 'Content-Type': contentType }),
         },
         ...(body === undefined ? {} : { body }),
         ...(limit === undefined ? {} : { signal: limit }),
@@ -132,8 +138,9 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
     what: string,
     path: string,
     body?: Uint8Array<ArrayBuffer>,
+    contentType?: string,
   ): Promise<Output> {
-    const response = await call(path, body)
+    const response = await call(path, body, undefined, contentType)
     let json: unknown
     try {
       json = JSON.parse(await response.text())
@@ -231,6 +238,17 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
         deviceListSchema,
         'devices',
         `/v1/devices${after === undefined ? '' : `?after=${after}`}`,
+      ),
+    device: (device: Hex): Promise<DeviceStatus> =>
+      ask(deviceStatusSchema, 'device', `/v1/devices/${device}`),
+    /** Hands a laboratory's certificate in. Sending one twice gives one answer. */
+    postCalibration: (certificate: Uint8Array): Promise<CalibrationAnswer> =>
+      ask(
+        calibrationAnswerSchema,
+        'calibration answer',
+        '/v1/calibrations',
+        Uint8Array.from(certificate),
+        calibrationMediaType,
       ),
     equivocations: (after = 0): Promise<EquivocationList> =>
       ask(equivocationListSchema, 'equivocations', `/v1/equivocations?after=${after}`),

@@ -37,6 +37,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'look into signed packs, or sign one',
     load: async () => (await import('./pack.ts')).registerPack,
   },
+  calibration: {
+    description: 'sign, read and hand in a laboratory’s calibration certificates',
+    load: async () => (await import('./calibration.ts')).registerCalibration,
+  },
   evaluate: {
     description: 'judge recorded readings by a policy',
     load: async () => (await import('./evaluate.ts')).registerEvaluate,

@@ -29,7 +29,8 @@ export class PackCommandError extends BaseError {
   override readonly name = 'PackCommandError'
 }
 
-function readFile(file: string, field: string): Uint8Array {
+/** @throws {@link PackCommandError} */
+export function readFile(file: string, field: string): Uint8Array {
   try {
     return readFileSync(file === '-' ? 0 : file)
   } catch (cause) {
@@ -51,7 +52,8 @@ function readPacks(file: string): readonly Uint8Array[] {
   )
 }
 
-function readJwk(file: string): PublicJwk {
+/** @throws {@link PackCommandError} */
+export function readJwk(file: string): PublicJwk {
   try {
     return JSON.parse(new TextDecoder().decode(readFile(file, 'key'))) as PublicJwk
   } catch (cause) {
@@ -196,7 +198,8 @@ type SignOptions = {
   readonly json?: boolean
 }
 
-function readSigner(file: string): DeviceSigner {
+/** A private JSON Web Key that devices and laboratories sign with. */
+export function readSigner(file: string): DeviceSigner {
   const jwk = readJwk(file)
   const secret = typeof jwk.d === 'string' ? fromBase64Url(jwk.d) : undefined
   if (secret?.length !== 32) {

@@ -12,6 +12,7 @@ import { NotForProductionError } from '#verifier/appraisal/notForProductionError
 import { assertProductionKmsRoot } from '#verifier/appraisal/productionPolicy.ts'
 import { parseCertificate } from '#verifier/x509/certificate.ts'
 import { doorsSchema, sourceSchema } from './doors/doorsConfig.ts'
+import type { LaboratoryStatement } from './enrolment/laboratories.ts'
 import type { MakerStatement } from './enrolment/makerStatement.ts'
 import { type Assignment, assignmentKey } from './windows/assignment.ts'
 import { assertPeriods } from './windows/periods.ts'
@@ -67,6 +68,23 @@ const calibrationSchema = z.strictObject({
   validUntilMs: milliseconds,
   /** SHA-256 of the certificate that the laboratory issued, for whoever wants to see it. */
   certificate: hex(32).optional(),
+})
+
+const laboratorySchema = z.strictObject({
+  /** As its certificates name it. */
+  name,
+  /** Number of its accreditation by ISO/IEC 17025, for whoever wants to look it up. */
+  accreditation: name.optional(),
+  status: z.enum(['active', 'revoked']).default('active'),
+  /** COSE_Key in hex, or a JWK with public members only. */
+  publicKey: z.union([z.string().min(2).max(512), z.record(z.string(), z.unknown())]),
+  algorithm: z.enum(['ES256', 'Ed25519', 'ES256K']),
+  /** What it is accredited for; absent: anything. */
+  scope: z
+    .array(z.strictObject({ series: name, unit: name }))
+    .min(1)
+    .max(1000)
+    .optional(),
 })
 
 const modelSchema = z.strictObject({
@@ -215,6 +233,8 @@ export const configSchema = z.strictObject({
   devices: z.array(deviceSchema).max(1_000_000),
   /** When which sensor's calibration is valid: policies that demand calibration take no other reading. */
   calibrations: z.array(calibrationSchema).max(1_000_000).default([]),
+  /** Laboratories whose certificates count as they arrive, while the worker runs. */
+  laboratories: z.array(laboratorySchema).max(1000).default([]),
   /** Makers whose endorsement enrols a device while the worker runs. */
   makers: z.array(makerSchema).max(100).default([]),
   maxDevicesPerSubject: z.int().min(1).max(1_000_000).default(1000),
@@ -252,6 +272,7 @@ export type WorkerConfig = Omit<
   | 'release'
   | 'devices'
   | 'calibrations'
+  | 'laboratories'
   | 'makers'
   | 'policies'
   | 'assignments'
@@ -266,6 +287,7 @@ export type WorkerConfig = Omit<
   readonly kms: { readonly root: Hex; readonly appId: Hex | undefined } | undefined
   readonly devices: readonly EnrolledDevice[]
   readonly calibrations: readonly CalibrationEntry[]
+  readonly laboratories: readonly LaboratoryStatement[]
   readonly makers: readonly MakerStatement[]
   readonly policies: readonly PolicyEntry[]
   readonly assignments: readonly Assignment[]
@@ -305,24 +327,61 @@ function refuse(field: string, message: string, remedy?: string, cause?: unknown
   throw new InvalidConfigError(message, { field, remedy, cause })
 }
 
-function readDevice(device: z.output<typeof deviceSchema>, field: string): EnrolledDevice {
+function readKey(
+  { publicKey, algorithm }: Pick<z.output<typeof deviceSchema>, 'publicKey' | 'algorithm'>,
+  field: string,
+  otherwise: string,
+): DeviceKey {
   let key: DeviceKey
   try {
     key =
-      typeof device.publicKey === 'string'
-        ? deviceKeyFromCose(fromHex(device.publicKey, `${field}.publicKey`))
-        : deviceKeyFromJwk(device.publicKey)
+      typeof publicKey === 'string'
+        ? deviceKeyFromCose(fromHex(publicKey, `${field}.publicKey`))
+        : deviceKeyFromJwk(publicKey)
   } catch (cause) {
     return refuse(
       `${field}.publicKey`,
-      'The device key is not a public key that a device can be enrolled with.',
+      otherwise,
       'Write a COSE_Key in hex, or a JWK with public members only.',
       cause,
     )
   }
-  if (key.algorithm !== device.algorithm) {
-    refuse(`${field}.algorithm`, `The key is one for ${key.algorithm}, not ${device.algorithm}.`)
+  if (key.algorithm !== algorithm) {
+    refuse(`${field}.algorithm`, `The key is one for ${key.algorithm}, not ${algorithm}.`)
   }
+  return key
+}
+
+function readLaboratories(
+  laboratories: readonly z.output<typeof laboratorySchema>[],
+): LaboratoryStatement[] {
+  const seen = new Set<Hex>()
+  return laboratories.map((laboratory, index) => {
+    const field = `config.laboratories.${index}`
+    const key = readKey(
+      laboratory,
+      field,
+      'The laboratory’s key is not a public key that a certificate can be signed with.',
+    )
+    if (seen.has(key.id)) {
+      refuse(
+        `${field}.publicKey`,
+        'This key is pinned twice.',
+        'One key is one laboratory’s: leave one entry.',
+      )
+    }
+    seen.add(key.id)
+    const { name: laboratoryName, accreditation, status, scope } = laboratory
+    return { name: laboratoryName, accreditation, key, status, scope }
+  })
+}
+
+function readDevice(device: z.output<typeof deviceSchema>, field: string): EnrolledDevice {
+  const key = readKey(
+    device,
+    field,
+    'The device key is not a public key that a device can be enrolled with.',
+  )
   return {
     key,
     subject: subjectId(device.subject),
@@ -410,6 +469,8 @@ export function readConfig(value: unknown): WorkerConfig {
       certificate: certificate as Hex | undefined,
     }
   })
+
+  const laboratories = readLaboratories(config.laboratories)
 
   const makers = config.makers.map((maker, index): MakerStatement => {
     const root = fromHex(maker.root, `config.makers.${index}.root`)
@@ -543,6 +604,7 @@ export function readConfig(value: unknown): WorkerConfig {
         : { root: config.kms.root as Hex, appId: config.kms.appId as Hex | undefined },
     devices,
     calibrations,
+    laboratories,
     makers,
     policies,
     assignments,

@@ -38,6 +38,7 @@ import {
 import { createSourceDesk } from './doors/sourceDesk.ts'
 import { type Source, createSource, sourceKeyPath } from './doors/sources.ts'
 import { settleLedger } from './maintenance/settleLedger.ts'
+import { createCalibrations, freshRevocations } from './enrolment/calibrations.ts'
 import { createEnrolments } from './enrolment/enrol.ts'
 import { createNonces } from './enrolment/nonces.ts'
 import { createIngest } from './ingest/ingest.ts'
@@ -53,7 +54,12 @@ import type { BlockSource, Clock, CollateralSource, GuestAgent, HeadSource, Log 
 import type { Tracer } from './tracing.ts'
 import { replayRecord } from './state/replay.ts'
 import { type Witnesses, createRollbackGuard } from './state/rollbackGuard.ts'
-import { type WorkerState, applyAssignment, createState } from './state/workerState.ts'
+import {
+  type WorkerState,
+  applyAssignment,
+  applyLaboratoryRevocation,
+  createState,
+} from './state/workerState.ts'
 
 /** The edges of a worker; `main.ts` joins the real ones, tests join others where they must. */
 export type WorkerPorts = {
@@ -203,6 +209,14 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
     if (fresh.length > 0) {
       ledger.append(encodeJsonRecord('assignments', { atMs, keys: fresh }))
       for (const key of fresh) applyAssignment(state, key, atMs)
+    }
+    for (const laboratoryKey of freshRevocations(config.laboratories, state)) {
+      const batchSequence = state.openSequence
+      ledger.append(
+        encodeJsonRecord('laboratoryRevocation', { laboratoryKey, atMs, batchSequence }),
+      )
+      applyLaboratoryRevocation(state, laboratoryKey, batchSequence)
+      ports.log('warn', 'laboratory revoked', { laboratoryKey, batchSequence })
     }
     await ledger.commit()
     return { lock, ledger, state, keys, ledgerFailed: ledgerFailed.promise }
@@ -392,6 +406,7 @@ async function runWorker(
       nonces: createNonces(ports.randomBytes, () => clock.nowMs()),
       log,
     }),
+    calibrations: createCalibrations({ config, state, ledger, clock, log }),
     authorise: (header, scope, subject) => {
       assertCapability(header, {
         stream,

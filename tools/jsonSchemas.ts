@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { bundleSchema } from '#schemas/bundle.ts'
 import { policySchema } from '#schemas/policy/policy.ts'
 import {
+  calibrationAnswerSchema,
   countersignatureSchema,
   deviceListSchema,
   deviceStatusSchema,
@@ -76,6 +77,10 @@ export const formats: Readonly<Record<string, { title: string; schema: z.ZodType
   },
   'enrolment-nonce': { title: 'Answer of POST /v1/enrolments/nonce', schema: enrolmentNonceSchema },
   'enrolment-answer': { title: 'Answer of POST /v1/enrolments', schema: enrolmentAnswerSchema },
+  'calibration-answer': {
+    title: 'Answer of POST /v1/calibrations',
+    schema: calibrationAnswerSchema,
+  },
   health: { title: 'Answer of GET /healthz', schema: healthSchema },
   problem: { title: 'Answer of any call that is refused', schema: problemSchema },
 }

@@ -11,8 +11,9 @@ import type { Report } from '#schemas/report.ts'
 import { type ProvenReport, readMessage, writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../attest/attestations.ts'
 import type { EnrolledDevice } from '../config.ts'
+import { calibrationRecordSchema } from '../enrolment/calibrationRecord.ts'
 import { RateLimitedError } from '../ingest/refusals.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger, LedgerPosition } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import { storedMeasuresSchema } from '../state/replay.ts'
 import type { WorkerState } from '../state/workerState.ts'
@@ -159,6 +160,8 @@ export function createBundles(parts: {
         remedy: 'Ask without packs; a backup from before the retention still holds them.',
       })
     }
+    const devices =
+      withPacks && evidence !== undefined ? await deviceEvidence(evidence, parts.ledger) : undefined
     const content = {
       kind: 'plumbline-proof-bundle',
       version: bundleVersion,
@@ -174,7 +177,7 @@ export function createBundles(parts: {
       signer,
       attestation,
       roster: await rosterOf(batch.sequence, proven.report.subject),
-      ...(withPacks && evidence !== undefined ? { devices: deviceEvidence(evidence) } : {}),
+      ...(devices === undefined ? {} : { devices }),
     }
     return writeBundle(JSON.parse(writeMessage(content)) as Record<string, unknown>)
   }
@@ -238,14 +241,38 @@ const tierNames = Object.fromEntries(
   Object.entries(trustTiers).map(([name, tier]) => [tier, name as TrustTierName]),
 )
 
-function calibrationsOf(device: Hex, calibrations: Evidence['calibrations']) {
+async function calibrationsOf(
+  device: Hex,
+  calibrations: Evidence['calibrations'],
+  ledger: Pick<Ledger, 'read'>,
+) {
   const own = calibrations
     .filter((calibration) => calibration.device === device)
-    .map(({ series, validFromMs, validUntilMs }) => ({ series, validFromMs, validUntilMs }))
-  return own.length === 0 ? {} : { calibrations: own }
+    .map(async ({ series, validFromMs, validUntilMs, signed }) => ({
+      series,
+      validFromMs,
+      validUntilMs,
+      ...(signed === undefined ? {} : { signed: await certificateAt(signed.position, ledger) }),
+    }))
+  return own.length === 0 ? {} : { calibrations: await Promise.all(own) }
 }
 
-function deviceEvidence({ packs, calibrations }: Evidence) {
+/** A laboratory's certificate and the key that it was believed under, as they came. */
+async function certificateAt(position: LedgerPosition, ledger: Pick<Ledger, 'read'>) {
+  const record = decodeRecord(await ledger.read(position))
+  const json = record.kind === 'calibration' ? record.json : undefined
+  const { certificate, laboratoryKey } = readMessage(
+    calibrationRecordSchema,
+    json,
+    'stored calibration',
+  )
+  return { certificate, laboratoryKey }
+}
+
+async function deviceEvidence(
+  { packs, calibrations }: Evidence,
+  ledger: Pick<Ledger, 'read'>,
+): Promise<unknown[]> {
   const bytes = packs.reduce((sum, pack) => sum + pack.bytes.length, 0)
   const ofDevice = new Map<EnrolledDevice, Evidence['packs'][number][]>()
   for (const pack of packs) {
@@ -261,12 +288,13 @@ function deviceEvidence({ packs, calibrations }: Evidence) {
       remedy: 'Ask without packs; the packs can be read device by device.',
     })
   }
-  return [...ofDevice].map(([{ key, tier }, sent]) => ({
+  const devices = [...ofDevice].map(async ([{ key, tier }, sent]) => ({
     coseKey: toHex(coseKeyBytes(key)),
     algorithm: key.algorithm,
     tier: tierNames[tier],
     packs: toHex(concatBytes(...sent.map((pack) => pack.bytes))),
     receivedMs: sent.map(({ receivedMs }) => receivedMs),
-    ...calibrationsOf(key.id, calibrations),
+    ...(await calibrationsOf(key.id, calibrations, ledger)),
   }))
+  return Promise.all(devices)
 }

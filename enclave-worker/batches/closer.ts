@@ -221,6 +221,21 @@ export function createCloser(parts: CloserParts): Closer {
     }
   }
 
+  /**
+   * Whether a closed period rests on anything else by now. Where it does not, nothing can come out
+   * different: it is forgotten, and nothing has to be read for it.
+   */
+  function hasNews(entry: DuePeriod): boolean {
+    const known = state.assignments.get(entry.assignment.key)
+    const closed = known?.closed.get(periodKey(entry.period))
+    if (known === undefined || closed === undefined) return false
+    const sequence = BigInt(state.batches.length) + 1n
+    const isSame =
+      evidenceKey(entry, closed.batchSequence, state) === evidenceKey(entry, sequence, state)
+    if (isSame) known.late.delete(periodKey(entry.period))
+    return !isSame
+  }
+
   async function readBatch(sequence: bigint): Promise<StoredBatch> {
     const entry = state.batches[Number(sequence) - 1]
     if (entry === undefined) throw new BaseError(`Batch ${sequence} is not there.`)
@@ -238,7 +253,7 @@ export function createCloser(parts: CloserParts): Closer {
         : duePeriods(parts.assignments, state, rules, nowMs, asleepUntilMs).filter(
             ({ assignment }) => nowMs >= (notBeforeMs.get(assignment.key) ?? 0),
           ),
-      late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs),
+      late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs).filter(hasNews),
     })
     const isIdle = ({ due, late }: ReturnType<typeof find>): boolean =>
       due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)

@@ -126,8 +126,9 @@ function completeEnds(ended: readonly DuePeriod[], state: WorkerState): Set<numb
 }
 
 /**
- * Closed periods that packs have arrived for since, while they can still be amended. Rights are
- * never amended: what was granted once may already be spent.
+ * Closed periods that packs or calibrations have arrived for since, while they can still be amended;
+ * those that no longer can are forgotten. Rights are never amended: what was granted once may already
+ * be spent.
  */
 export function latePeriods(
   assignments: readonly Assignment[],
@@ -139,13 +140,20 @@ export function latePeriods(
   for (const assignment of assignments) {
     if (assignment.impactClass !== undefined) continue
     const known = state.assignments.get(assignment.key)
-    for (const key of known?.late ?? []) {
-      const period = known?.closed.get(key)
-      const ingestMs = state.lastIngestMs.get(assignment.subject) ?? 0
-      if (period === undefined || nowMs > period.endMs + rules.amendForMs) continue
+    if (known === undefined) continue
+    const ingestMs = state.lastIngestMs.get(assignment.subject) ?? 0
+    let count = 0
+    for (const key of known.late) {
+      if (count === periodsPerBatch) break
+      const period = known.closed.get(key)
+      if (period === undefined || nowMs > period.endMs + rules.amendForMs) {
+        known.late.delete(key)
+        continue
+      }
       // The same lateness again, so that one backlog makes one amendment and not a hundred.
       if (nowMs < ingestMs + rules.allowedLatenessMs) continue
       late.push({ assignment, period })
+      count += 1
     }
   }
   return late

@@ -1,4 +1,3 @@
-import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { decodePack } from '#schemas/pack/decodePack.ts'
@@ -8,8 +7,11 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import type { EnrolledDevice } from '../config.ts'
 import type { Evaluator } from '../ports.ts'
+import { type StandingCalibration, calibrationsAsOf } from '../state/calibrationBook.ts'
 import { type WorkerState, packsOfPeriod } from '../state/workerState.ts'
+import type { Assignment } from '../windows/assignment.ts'
 import { evidenceSpan } from '../windows/evidenceSpan.ts'
+import type { Period } from '../windows/periods.ts'
 import { composeReport } from './composeReport.ts'
 import type { DuePeriod } from './dueWork.ts'
 
@@ -50,20 +52,55 @@ export async function judgePeriod(
   return { ...due, report, lastReadingMs, lastReceivedMs }
 }
 
+/** What the policy's signal is calibrated by, as of a batch; nothing where that is not demanded. */
+function calibrationsFor(
+  { policy }: Pick<Assignment, 'policy'>,
+  device: Hex,
+  sequence: bigint,
+  { calibrations }: Pick<WorkerState, 'calibrations'>,
+): StandingCalibration[] {
+  if (policy.quality.calibration !== 'required') return []
+  return calibrationsAsOf(calibrations, device, policy.signal, sequence)
+}
+
+/** The time that calibrations cover together, within a span: one text for one coverage. */
+function coveredSpans(calibrations: readonly StandingCalibration[], span: Period): string {
+  let text = ''
+  let open: { fromMs: number; untilMs: number } | undefined
+  const within = calibrations
+    .map(({ validFromMs, validUntilMs }) => ({
+      fromMs: Math.max(validFromMs, span.startMs),
+      untilMs: Math.min(validUntilMs, span.endMs),
+    }))
+    .filter(({ fromMs, untilMs }) => fromMs < untilMs)
+    .sort((left, right) => left.fromMs - right.fromMs)
+  for (const next of within) {
+    if (open !== undefined && next.fromMs <= open.untilMs) {
+      open.untilMs = Math.max(open.untilMs, next.untilMs)
+      continue
+    }
+    if (open !== undefined) text += `${open.fromMs}+${open.untilMs} `
+    open = { ...next }
+  }
+  return open === undefined ? text : `${text}${open.fromMs}+${open.untilMs} `
+}
+
 /**
- * Which packs a judgement rests on, as text that is the same as long as they are. Only of use in the
- * process that made it: packs are told by their places in memory, where they never change.
+ * Which packs and calibrations a judgement rests on, as text that is the same as long as they are.
+ * Only of use in the process that made it: packs are told by their places in memory, where they
+ * never change.
  */
 export function evidenceKey(
   { assignment, period }: DuePeriod,
   sequence: bigint,
-  state: Pick<WorkerState, 'bySubject'>,
+  state: Pick<WorkerState, 'bySubject' | 'calibrations'>,
 ): string {
   const { startMs, endMs } = evidenceSpan(assignment.policy, period)
   let key = ''
-  for (const { packs } of state.bySubject.get(assignment.subject) ?? []) {
+  for (const { id, packs } of state.bySubject.get(assignment.subject) ?? []) {
     const { from, to } = packs.speaking(startMs, endMs, Number(sequence))
     key += `${from}-${to} `
+    key += coveredSpans(calibrationsFor(assignment, id, sequence, state), { startMs, endMs })
   }
   return key
 }
@@ -78,7 +115,7 @@ export type Evidence = {
     readonly bytes: Uint8Array
   }[]
   /** Of the sensors that the policy listens to, where it demands calibration. */
-  readonly calibrations: readonly Calibration[]
+  readonly calibrations: readonly StandingCalibration[]
   readonly lastReadingMs: number
   readonly lastReceivedMs: number
 }
@@ -93,16 +130,11 @@ export async function gatherEvidence(
   const marks: PackMark[] = []
   const readings: Reading[] = []
   const packs: Evidence['packs'][number][] = []
-  const calibrations: Calibration[] = []
-  const needsCalibration = assignment.policy.quality.calibration === 'required'
+  const calibrations: StandingCalibration[] = []
   let lastReadingMs = 0
   let lastReceivedMs = 0
   for (const device of state.bySubject.get(assignment.subject) ?? []) {
-    if (needsCalibration) {
-      const ofDevice = state.calibrations.get(device.id) ?? []
-      const { series } = assignment.policy.signal
-      calibrations.push(...ofDevice.filter((calibration) => calibration.series === series))
-    }
+    calibrations.push(...calibrationsFor(assignment, device.id, sequence, state))
     if (device.dropped !== undefined && device.dropped.lastTimeMs >= span.startMs) {
       throw new EvidenceDroppedError('Packs that bear on the period have been dropped.', {
         field: 'retention',

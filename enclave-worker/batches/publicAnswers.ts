@@ -3,6 +3,7 @@ import { type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import type {
   BatchHead,
+  DeviceCalibration,
   DeviceList,
   EquivocationList,
   Proofs,
@@ -15,6 +16,7 @@ import { readMessage } from '#schemas/workerApi.ts'
 import type { PolicyEntry } from '../config.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type PackTrace, decodeRecord } from '../ledger/records.ts'
+import type { StandingCalibration } from '../state/calibrationBook.ts'
 import { type WorkerState, packsOfBatch } from '../state/workerState.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
@@ -49,6 +51,26 @@ function headOf({ signed }: StoredBatch): BatchHead {
   return { batch, digest, signature, signer }
 }
 
+function calibrationStatus(entry: StandingCalibration): DeviceCalibration {
+  const { series, validFromMs, validUntilMs, unit, document, signed, fromBatch, untilBatch } = entry
+  return {
+    series,
+    validFromMs,
+    validUntilMs,
+    ...(unit === undefined ? {} : { unit }),
+    ...(document === undefined ? {} : { document }),
+    ...(signed === undefined
+      ? {}
+      : { laboratory: signed.laboratory, number: signed.number, issuedMs: signed.issuedMs }),
+    ...(signed?.replaces === undefined ? {} : { replaces: signed.replaces }),
+    fromBatch,
+    ...(untilBatch === undefined ? {} : { untilBatch }),
+  }
+}
+
+/** Calibrations that a list shows of a device; all of them are with the device itself. */
+const calibrationsPerListing = 16
+
 export function createPublicAnswers(parts: {
   readonly state: WorkerState
   readonly ledger: Ledger
@@ -59,7 +81,15 @@ export function createPublicAnswers(parts: {
 }): PublicAnswers {
   const { state, ledger, batches } = parts
 
-  function statusOf(id: Hex): DeviceList['devices'][number] | undefined {
+  function calibrationsOf(id: Hex, isListing: boolean): { calibrations?: DeviceCalibration[] } {
+    const all = state.calibrations.byDevice.get(id) ?? []
+    const shown = isListing
+      ? all.filter(({ untilBatch }) => untilBatch === undefined).slice(-calibrationsPerListing)
+      : all
+    return shown.length === 0 ? {} : { calibrations: shown.map(calibrationStatus) }
+  }
+
+  function statusOf(id: Hex, isListing = false): DeviceList['devices'][number] | undefined {
     const device = state.devices.get(id)
     const enrolled = device?.enrolled
     if (device === undefined || enrolled === undefined) return undefined
@@ -77,6 +107,7 @@ export function createPublicAnswers(parts: {
       headHash: device.headHash,
       ...(last === undefined ? {} : { lastReceivedMs: last.receivedMs }),
       equivocations: device.equivocations?.size ?? 0,
+      ...calibrationsOf(id, isListing),
     }
   }
 
@@ -151,11 +182,11 @@ export function createPublicAnswers(parts: {
       const page = ids.slice(0, limit)
       const last = page.at(-1)
       return {
-        devices: page.map((id) => statusOf(id)).filter((status) => status !== undefined),
+        devices: page.map((id) => statusOf(id, true)).filter((status) => status !== undefined),
         ...(ids.length > page.length && last !== undefined ? { next: last } : {}),
       }
     },
-    device: statusOf,
+    device: (id) => statusOf(id),
     async packs(device, after, limit) {
       const packs: Uint8Array[] = []
       let bytes = 0

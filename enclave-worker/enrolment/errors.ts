@@ -35,3 +35,34 @@ export class EnrolmentRateError extends BaseError {
 export class UnknownSubjectError extends BaseError {
   override readonly name = 'UnknownSubjectError'
 }
+
+/** Raised for a calibration certificate by a key that the configuration pins for no laboratory. */
+export class UnknownLaboratoryError extends BaseError {
+  override readonly name = 'UnknownLaboratoryError'
+}
+
+/** Raised when a laboratory's key is revoked, or its scope does not reach as far as a certificate. */
+export class LaboratoryStatusError extends BaseError {
+  override readonly name = 'LaboratoryStatusError'
+}
+
+/** Raised for a certificate on a device or a series that is not enrolled. */
+export class UnknownItemError extends BaseError {
+  override readonly name = 'UnknownItemError'
+}
+
+/** Raised when a certificate contradicts another of the same laboratory. */
+export class CalibrationConflictError extends BaseError {
+  override readonly name = 'CalibrationConflictError'
+}
+
+/** Raised for a certificate that was issued ahead of the worker's clock. */
+export class CalibrationFromFutureError extends BaseError {
+  override readonly name = 'CalibrationFromFutureError'
+  override readonly retryable = true
+}
+
+/** Raised when a device has as many certificates as one may have. */
+export class CalibrationQuotaError extends BaseError {
+  override readonly name = 'CalibrationQuotaError'
+}

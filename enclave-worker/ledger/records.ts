@@ -42,6 +42,10 @@ const jsonKinds = {
   retention: 14,
   /** That this ledger was brought back from a backup. */
   restored: 15,
+  /** A calibration certificate that a pinned laboratory has signed. */
+  calibration: 20,
+  /** That a laboratory's key counts no more. */
+  laboratoryRevocation: 21,
 } as const
 export type JsonKind = keyof typeof jsonKinds
 /** A part of a batch's roster, in rows; the batch's own record follows it. */

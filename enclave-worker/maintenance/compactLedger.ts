@@ -287,6 +287,9 @@ function essence(state: WorkerState): Record<string, unknown> {
     frozen: [...state.enrolments.frozen],
     retired: [...state.enrolments.retired],
     enrolled: state.enrolments.byDevice.size,
+    certificates: [...state.calibrations.byNumber].map(([key, { signed, fromBatch, untilBatch }]) =>
+      [key, signed?.digest, fromBatch, untilBatch].map(String).join('/'),
+    ),
     restoredMs: state.restoredMs,
   }
 }

@@ -4,6 +4,11 @@ import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/records.ts'
 import { equivocationSchema } from '#schemas/workerAnswers.ts'
 import { attestationSchema, hexSchema, readMessage, unsignedSchema } from '#schemas/workerApi.ts'
+import {
+  calibrationOf,
+  calibrationRecordSchema,
+  laboratoryRevocationSchema,
+} from '../enrolment/calibrationRecord.ts'
 import { applyEnrolment } from '../enrolment/enrolmentBook.ts'
 import {
   enrolledDeviceOf,
@@ -15,7 +20,9 @@ import {
   applyAssignment,
   applyBase,
   applyBatch,
+  applyCalibration,
   applyDevice,
+  applyLaboratoryRevocation,
   applyPack,
 } from './workerState.ts'
 
@@ -117,6 +124,20 @@ export function replayRecord(
       const enrolment = readMessage(enrolmentRecordSchema, record.json, 'stored enrolment')
       applyEnrolment(state.enrolments, enrolmentOf(enrolment))
       applyDevice(state, enrolledDeviceOf(enrolment))
+      return
+    }
+    case 'calibration': {
+      const calibration = readMessage(calibrationRecordSchema, record.json, 'stored calibration')
+      applyCalibration(state, calibrationOf(calibration, position), calibration.atMs)
+      return
+    }
+    case 'laboratoryRevocation': {
+      const { laboratoryKey, batchSequence } = readMessage(
+        laboratoryRevocationSchema,
+        record.json,
+        'stored revocation',
+      )
+      applyLaboratoryRevocation(state, laboratoryKey, batchSequence)
       return
     }
     case 'freeze': {

@@ -6,6 +6,15 @@ import { type EnrolmentBook, createEnrolmentBook } from '../enrolment/enrolmentB
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { DeviceBase, PackRecord } from '../ledger/records.ts'
 import type { Period } from '../windows/periods.ts'
+import {
+  type CalibrationBook,
+  type SignedCalibration,
+  type StandingCalibration,
+  certificateKey,
+  createCalibrationBook,
+  enterCalibration,
+  revokeLaboratoryKey,
+} from './calibrationBook.ts'
 import { type PackEntry, PackLog } from './packLog.ts'
 
 export type { PackEntry } from './packLog.ts'
@@ -55,7 +64,7 @@ export type AssignmentState = {
   closedUntilMs: number
   /** Start of the last closed period: a window's periods are closed in their order. */
   lastClosedStartMs: number | undefined
-  /** Closed periods that packs have arrived for since. */
+  /** Closed periods that packs or calibrations have arrived for since. */
   readonly late: Set<string>
 }
 
@@ -66,8 +75,7 @@ export type WorkerState = {
   fleetVersion: number
   readonly bySubject: Map<Hex, DeviceState[]>
   readonly enrolments: EnrolmentBook
-  /** As configured, by device. */
-  readonly calibrations: ReadonlyMap<Hex, readonly Calibration[]>
+  readonly calibrations: CalibrationBook
   readonly assignments: Map<string, AssignmentState>
   readonly assignmentsOf: Map<Hex, AssignmentState[]>
   readonly batches: BatchEntry[]
@@ -101,14 +109,14 @@ export type WorkerState = {
 
 export function createState(
   devices: readonly EnrolledDevice[],
-  calibrations: readonly Calibration[] = [],
+  calibrations: readonly (Calibration & { readonly certificate?: Hex | undefined })[] = [],
 ): WorkerState {
   const state: WorkerState = {
     devices: new Map(),
     fleetVersion: 0,
     bySubject: new Map(),
     enrolments: createEnrolmentBook(),
-    calibrations: Map.groupBy(calibrations, ({ device }) => device),
+    calibrations: createCalibrationBook(calibrations),
     assignments: new Map(),
     assignmentsOf: new Map(),
     batches: [],
@@ -234,6 +242,75 @@ function markLate(
   }
 }
 
+/** Furthest that a reading bears on a period from outside it; what is farther is judged to be so. */
+const widestReachMs = 32 * 86_400_000
+
+/**
+ * Remembers which closed periods a change of calibration can bear on. Too many rather than too few:
+ * whether one comes out different is found when it is judged again.
+ */
+function markRecalibrated(
+  state: WorkerState,
+  { device, validFromMs, validUntilMs }: Calibration,
+  fromBatch: bigint,
+): void {
+  const subject = state.devices.get(device)?.enrolled?.subject
+  if (subject === undefined) return
+  for (const assignment of state.assignmentsOf.get(subject) ?? []) {
+    for (const [key, closed] of assignment.closed) {
+      const bears =
+        validFromMs - widestReachMs < closed.endMs && validUntilMs + widestReachMs > closed.startMs
+      if (bears && fromBatch > closed.batchSequence) assignment.late.add(key)
+    }
+  }
+}
+
+/** Takes a laboratory's certificate into the state: the one way in, live and at replay. */
+export function applyCalibration(
+  state: WorkerState,
+  entry: StandingCalibration & { readonly signed: SignedCalibration },
+  atMs: number,
+): void {
+  const { laboratory, replaces } = entry.signed
+  enterCalibration(state.calibrations, entry)
+  markRecalibrated(state, entry, entry.fromBatch)
+  if (replaces !== undefined) {
+    const replaced = state.calibrations.byNumber.get(certificateKey(laboratory, replaces))
+    if (replaced !== undefined) markRecalibrated(state, replaced, entry.fromBatch)
+  }
+  const subject = state.devices.get(entry.device)?.enrolled?.subject
+  // As with packs: a laboratory that hands a stack in makes one amendment of it.
+  if (subject !== undefined) state.lastIngestMs.set(subject, atMs)
+}
+
+/** Ends what a laboratory's key has signed, for reports from a batch on. */
+export function applyLaboratoryRevocation(
+  state: WorkerState,
+  laboratoryKey: Hex,
+  fromBatch: bigint,
+): void {
+  for (const ended of revokeLaboratoryKey(state.calibrations, laboratoryKey, fromBatch)) {
+    markRecalibrated(state, ended, fromBatch)
+  }
+}
+
+/** Calibrations that came or ended behind a batch and bear on a period that it closes. */
+function isRecalibratedSince(
+  state: WorkerState,
+  subject: Hex,
+  period: Period,
+  sequence: bigint,
+): boolean {
+  return (state.bySubject.get(subject) ?? []).some(({ id }) =>
+    (state.calibrations.byDevice.get(id) ?? []).some(
+      ({ fromBatch, untilBatch, validFromMs, validUntilMs }) =>
+        (fromBatch > sequence || (untilBatch !== undefined && untilBatch > sequence)) &&
+        validFromMs - widestReachMs < period.endMs &&
+        validUntilMs + widestReachMs > period.startMs,
+    ),
+  )
+}
+
 /** Whether packs behind a batch speak about a period that it closes: they came after its cut. */
 function hasSpokenSince(
   state: WorkerState,
@@ -316,9 +393,10 @@ export function applyBatch(
       batchSequence: batch.sequence,
     })
     assignment.late.delete(period)
-    if (hasSpokenSince(state, subject, { startMs, endMs }, batch.sequence)) {
-      assignment.late.add(period)
-    }
+    const isLate =
+      hasSpokenSince(state, subject, { startMs, endMs }, batch.sequence) ||
+      isRecalibratedSince(state, subject, { startMs, endMs }, batch.sequence)
+    if (isLate) assignment.late.add(period)
     assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
     assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
   }

@@ -44,6 +44,7 @@ const rosterPlace = {
 /** Schemas that only stand inside others, and makers of schemas. */
 const parts = [
   'batchHeadSchema',
+  'deviceCalibrationSchema',
   'equivocationSchema',
   'hexSchema',
   'provenReportSchema',

@@ -5,6 +5,10 @@ import type { Hex } from '#schemas/bytes.ts'
 import { policyId, decodePolicy } from '#schemas/policy/policy.ts'
 import { subjectId } from '#schemas/report.ts'
 import { type ProofBundle, writeBundle } from '#schemas/bundle.ts'
+import { toHex } from '#schemas/bytes.ts'
+import { encodeCalibration } from '#schemas/calibration/encodeCalibration.ts'
+import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
+import { createDeviceSigner } from '#schemas/pack/portableSignatures.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
 import { type QuotePolicyDocument, createQuotePolicy } from '#verifier/appraisal/policy.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
@@ -139,6 +143,68 @@ describe('a bundle from a worker', () => {
     expect(
       without.checks.filter(({ status }) => status === 'failed').map(({ id }) => id),
     ).toStrictEqual(['evaluation'])
+  })
+
+  it('takes a laboratory’s certificate along, before and after the amendment that it led to', async () => {
+    const laboratory = createDeviceSigner('ES256', new Uint8Array(32).fill(0x1a))
+    const { worker } = await workerWithReport({
+      policies: [{ ...testPolicy, quality: { calibration: 'required' } }],
+      laboratories: [
+        {
+          name: 'Labor Süd',
+          publicKey: toHex(coseKeyBytes(laboratory.key)),
+          algorithm: 'ES256',
+        },
+      ],
+    })
+    const day = Math.floor(Date.now() / 86_400_000) * 86_400_000
+    const certificate = {
+      laboratory: 'Labor Süd',
+      number: '2026-1',
+      device: createTestDevice('meter', testStream).id,
+      series: 'power',
+      unit: 'W',
+      issuedMs: day,
+      validFromMs: day - 86_400_000,
+      validUntilMs: day + 30 * 86_400_000,
+      document: undefined,
+      replaces: undefined,
+    }
+    const before = await client(worker).bundleText(subject, { withPacks: true })
+    expect(before).not.toContain('"laboratoryKey"')
+    await client(worker).postCalibration(encodeCalibration(certificate, laboratory))
+    const text = await eventually(
+      () => client(worker).bundleText(subject, { withPacks: true }),
+      (newest) => newest !== before,
+    )
+    for (const whole of [
+      before,
+      text,
+      await client(worker).bundleText(subject, { sequence: 1n, withPacks: true }),
+    ]) {
+      const { checks } = examine(whole)
+      expect(checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
+    }
+    expect(examine(text).checks.find(({ id }) => id === 'devices')?.detail).toContain(
+      `Calibrated by Labor Süd (${laboratory.key.id}).`,
+    )
+    const forged = encodeCalibration(
+      { ...certificate, validUntilMs: certificate.validUntilMs + 1000 },
+      laboratory,
+    )
+    const twins = [
+      text.replace(toHex(encodeCalibration(certificate, laboratory)), toHex(forged)),
+      text.replace(
+        toHex(coseKeyBytes(laboratory.key)),
+        toHex(coseKeyBytes(createTestDevice('meter', testStream).signer.key)),
+      ),
+    ]
+    for (const twin of twins) {
+      expect(twin).not.toBe(text)
+      const { digest: _, ...content } = JSON.parse(twin) as Record<string, unknown>
+      const { checks } = examine(writeBundle(content))
+      expect(checks.find(({ id }) => id === 'devices')?.status).toBe('failed')
+    }
   })
 
   it('shows the silent device on the roster beside the one that spoke', async () => {

@@ -3,6 +3,7 @@ import { type Calibration, evaluate } from '#evaluation/evaluate.ts'
 import { batchDigest, streamId } from '#schemas/batch.ts'
 import { type ProofBundle, bundleDigest, readBundle } from '#schemas/bundle.ts'
 import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
+import { decodeCalibration, verifyCalibration } from '#schemas/calibration/decodeCalibration.ts'
 import { evidenceRoot } from '#schemas/evidence.ts'
 import { keccak } from '#schemas/keccak.ts'
 import { assertInclusion } from '#schemas/merkle/orderedTree.ts'
@@ -308,8 +309,12 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
       gatherEvidence(device, batch.stream, { signatures, sha256: hash }, roster),
     )
     const marks = gathered.flatMap((device) => device.marks)
+    const laboratories = new Set(gathered.flatMap((device) => device.laboratories))
     return {
-      detail: `Devices: ${gathered.length}. Packs: ${marks.length}.`,
+      detail: [
+        `Devices: ${gathered.length}. Packs: ${marks.length}.`,
+        ...[...laboratories].sort().map((laboratory) => `Calibrated by ${laboratory}.`),
+      ].join(' '),
       result: {
         marks,
         root: evidenceRoot(marks, perPair(hash), hash),
@@ -355,6 +360,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 }
 
 type DeviceEvidence = NonNullable<ProofBundle['devices']>[number]
+type DeviceCalibration = NonNullable<DeviceEvidence['calibrations']>[number]
 
 /** Verifies one device's packs and their chain; what it returns is proved to be the device's own. */
 function gatherEvidence(
@@ -362,7 +368,13 @@ function gatherEvidence(
   stream: Hex,
   { signatures, sha256 }: { readonly signatures: SignatureVerifier; readonly sha256: Sha256 },
   roster: ReadonlyMap<Hex, { readonly headHash: Hex; readonly lastSequence: bigint }>,
-): { marks: PackMark[]; readings: Reading[]; calibrations: Calibration[] } {
+): {
+  marks: PackMark[]
+  readings: Reading[]
+  calibrations: Calibration[]
+  /** Names and keys of who signed its certificates. */
+  laboratories: string[]
+} {
   const key = deviceKeyFromCose(fromHex(device.coseKey, 'devices.coseKey'))
   const line = roster.get(key.id)
   demand(line !== undefined, `Device ${key.id} is not on the roster that the batch commits to.`)
@@ -390,8 +402,43 @@ function gatherEvidence(
       return { ...packMark(pack), ...(receivedMs === undefined ? {} : { receivedMs }) }
     }),
     readings: decoded.flatMap((pack) => pack.readings(tier)),
-    calibrations: (device.calibrations ?? []).map((span) => ({ device: key.id, ...span })),
+    calibrations: (device.calibrations ?? []).map(({ series, validFromMs, validUntilMs }) => ({
+      device: key.id,
+      series,
+      validFromMs,
+      validUntilMs,
+    })),
+    laboratories: (device.calibrations ?? []).flatMap((calibration) =>
+      signedBy(key.id, calibration, signatures, sha256),
+    ),
   }
+}
+
+/**
+ * Who signed a calibration, by name and key; nobody where only the configuration says it. Whether the
+ * laboratory is to be believed is the reader's to say: the worker's configuration, which is measured
+ * with its image, pinned this key.
+ */
+function signedBy(
+  device: Hex,
+  { series, validFromMs, validUntilMs, signed }: DeviceCalibration,
+  signatures: SignatureVerifier,
+  sha256: Sha256,
+): string[] {
+  if (signed === undefined) return []
+  const laboratory = deviceKeyFromCose(fromHex(signed.laboratoryKey, 'devices.calibrations'))
+  const certificate = verifyCalibration(
+    decodeCalibration(fromHex(signed.certificate, 'devices.calibrations'), { sha256 }),
+    { key: laboratory, verifier: signatures },
+  )
+  demand(
+    certificate.device === device &&
+      certificate.series === series &&
+      certificate.validFromMs === validFromMs &&
+      certificate.validUntilMs === validUntilMs,
+    `A calibration of device ${device} is not what its laboratory signed.`,
+  )
+  return [`${certificate.laboratory} (${laboratory.id})`]
 }
 
 function conclude(

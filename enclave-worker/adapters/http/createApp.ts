@@ -2,6 +2,11 @@ import { type Context, Hono } from 'hono'
 import { type Hex, concatBytes, fromHex } from '#schemas/bytes.ts'
 import type { CapabilityScope } from '#schemas/capability.ts'
 import { subjectId } from '#schemas/report.ts'
+import {
+  calibrationMediaType,
+  maxCalibrationBytes,
+} from '#schemas/calibration/calibrationCertificate.ts'
+import type { Calibrations } from '../../enrolment/calibrations.ts'
 import type { Enrolments } from '../../enrolment/enrol.ts'
 import { packSequenceMediaType } from '#schemas/pack/packProfile.ts'
 import { writeMessage } from '#schemas/workerApi.ts'
@@ -17,7 +22,13 @@ import { type BatchBell, streamBatches } from './batchStream.ts'
 import { openApiDocument } from './openApi.ts'
 import { type PlatformDoors, addPlatformDoors } from './platformDoors.ts'
 import { packBodyTypeOf, packSequenceOf } from './packForms.ts'
-import { InvalidRequestError, NotFoundError, ReadingsPrivateError, problemOf } from './problem.ts'
+import {
+  InvalidRequestError,
+  NotFoundError,
+  ReadingsPrivateError,
+  UnsupportedMediaError,
+  problemOf,
+} from './problem.ts'
 
 export type Health = {
   readonly status: 'ok' | 'held' | 'failed'
@@ -32,6 +43,7 @@ export type Health = {
 export type AppParts = {
   readonly ingest: Ingest
   readonly enrolments: Enrolments
+  readonly calibrations: Calibrations
   /** @throws UnauthorizedError | ForbiddenError */
   readonly authorise: (header: string | undefined, scope: CapabilityScope, subject?: Hex) => void
   readonly closeDue: () => Promise<bigint | undefined>
@@ -135,6 +147,11 @@ async function readBounded(
     at += chunk.length
   }
   return body
+}
+
+/** A media type without its parameters. */
+function mediaTypeOf(header: string | undefined): string {
+  return (header ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
 }
 
 const maxJsonBytes = 64 * 1024
@@ -366,6 +383,20 @@ export function createApp(parts: AppParts): Hono {
       typeof subject === 'string' && subject.length > 0 ? subjectId(subject) : undefined,
     )
     return json(context, await parts.enrolments.enrol(request))
+  })
+
+  // Public: a certificate proves itself by a laboratory that is pinned; see `createCalibrations`.
+  app.post('/v1/calibrations', async (context) => {
+    const type = mediaTypeOf(context.req.header('content-type'))
+    if (type !== mediaTypeOf(calibrationMediaType)) {
+      throw new UnsupportedMediaError('A certificate is not handed in as this media type.', {
+        field: 'Content-Type',
+        remedy: `Use ${calibrationMediaType}.`,
+      })
+    }
+    // One byte more, so that the format can say what is wrong.
+    const bytes = await readBounded(context, ingest, maxCalibrationBytes + 1)
+    return json(context, await parts.calibrations.take(bytes))
   })
 
   app.post('/v1/admin/devices/:device/retire', async (context) => {

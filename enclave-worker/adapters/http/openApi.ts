@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { bundleSchema } from '#schemas/bundle.ts'
+import { calibrationMediaType } from '#schemas/calibration/calibrationCertificate.ts'
 import {
+  calibrationAnswerSchema,
   countersignatureSchema,
   deviceListSchema,
   deviceStatusSchema,
@@ -48,6 +50,7 @@ type Call = {
   readonly parameters?: readonly Parameter[]
   readonly answer: z.ZodType | (typeof rawTypes)[number] | 'document'
   readonly takesPacks?: true
+  readonly takesCertificate?: true
   readonly takesJson?: z.ZodType
   /** Statuses besides 200 that a caller has to expect. */
   readonly problems: readonly number[]
@@ -84,6 +87,14 @@ export const calls: readonly Call[] = [
     answer: enrolmentAnswerSchema,
     takesJson: enrolmentRequestSchema,
     problems: [400, 401, 403, 404, 409, 429],
+  },
+  {
+    method: 'post',
+    path: '/v1/calibrations',
+    summary: 'Hand in a calibration certificate that a pinned laboratory has signed.',
+    answer: calibrationAnswerSchema,
+    takesCertificate: true,
+    problems: [400, 403, 404, 409, 413, 415, 429, 503, 507],
   },
   {
     method: 'post',
@@ -347,6 +358,15 @@ function operationOf(call: Call): Record<string, unknown> {
                 { schema: { type: 'string', format: 'binary', description: says } },
               ]),
             ),
+          },
+        }),
+    ...(call.takesCertificate === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            description: 'A calibration certificate: COSE_Sign1.',
+            content: { [calibrationMediaType]: { schema: { type: 'string', format: 'binary' } } },
           },
         }),
     ...(call.takesJson === undefined
