@@ -26,6 +26,16 @@ const rosterEntrySchema = z.strictObject({
   packsRoot: hexSchema(32),
 })
 
+/**
+ * When a device that moved observed the report's subject: its readings of other times are about
+ * another one. Absent: always, and its line of the roster names the subject.
+ */
+const observedSchema = z
+  .array(z.strictObject({ fromMs: z.int().optional(), untilMs: z.int().optional() }))
+  .min(1)
+  .max(100)
+  .optional()
+
 /** Everything one device sent for the report, and the key to check it with. */
 const deviceEvidenceSchema = z.strictObject({
   /** COSE_Key of the enrolled key (RFC 9052 section 7), whose thumbprint is the device id. */
@@ -41,6 +51,7 @@ const deviceEvidenceSchema = z.strictObject({
    * by policies that bound a device's clock, and proved by nothing but the report that comes out.
    */
   receivedMs: z.array(z.int().min(0)).max(10_000).optional(),
+  observed: observedSchema,
   /**
    * When its sensors' calibrations were valid, where the policy demands calibration: as configured, or
    * as a laboratory has signed.
@@ -86,6 +97,7 @@ export const bundleSchema = z.strictObject({
       entry: rosterEntrySchema,
       index: uint32Schema,
       path: z.array(hexSchema(32)).max(32),
+      observed: observedSchema,
     }),
   ),
   devices: z.array(deviceEvidenceSchema).optional(),

@@ -1,15 +1,15 @@
 import { z } from 'zod'
 import type { WordField } from './abiWords.ts'
-import { type Hex, fromHex } from './bytes.ts'
+import { type Hex, fromHex, toHex, utf8 } from './bytes.ts'
 import { BaseError } from './errors.ts'
-import { keccakText } from './keccak.ts'
+import { keccak, keccakText } from './keccak.ts'
 import { zeroHash } from './report.ts'
 import { recoverSigner, signDigest } from './signatures.ts'
 import { defineStructure, hashStructure, signingDigest } from './typedData.ts'
 import { hexSchema } from './workerApi.ts'
 
 /** What an operator may allow somebody to do with a worker, each by itself. */
-export const capabilityScopes = ['enrol', 'retire', 'close'] as const
+export const capabilityScopes = ['enrol', 'retire', 'transfer', 'close'] as const
 export type CapabilityScope = (typeof capabilityScopes)[number]
 
 /**
@@ -19,7 +19,7 @@ export type CapabilityScope = (typeof capabilityScopes)[number]
 export type Capability = {
   readonly stream: Hex
   readonly scope: CapabilityScope
-  /** The one subject it is for; zero for any. */
+  /** The one subject it is for, of a transfer the {@link transferRoute}; zero for any. */
   readonly subject: Hex
   /** Unix milliseconds, both inclusive. */
   readonly notBeforeMs: number
@@ -35,6 +35,15 @@ const capabilityFields: readonly WordField[] = [
 ]
 
 export const capabilityStructure = defineStructure('Capability', capabilityFields)
+
+/**
+ * What a capability for a transfer names in place of a subject: the two that a device moves between.
+ * Whoever may move devices from one site to another may neither take from a third nor give to one.
+ */
+export function transferRoute(fromSubject: Hex, toSubject: Hex): Hex {
+  const ids = [fromHex(fromSubject, 'fromSubject', 32), fromHex(toSubject, 'toSubject', 32)]
+  return toHex(keccak(utf8('plumbline/transfer/1'), ...ids))
+}
 
 /** Longer than a working day is a password, not a capability. */
 export const longestCapabilityMs = 86_400_000

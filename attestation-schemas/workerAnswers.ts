@@ -142,6 +142,19 @@ export const deviceStatusSchema = z.strictObject({
   headHash: hexSchema(32),
   lastReceivedMs: z.number().int().optional(),
   equivocations: z.number().int(),
+  /** Where it has stood and will stand, since when; absent for a device that never moved. */
+  tenures: z
+    .array(
+      z.strictObject({
+        subject: hexSchema(32),
+        subjectName: z.string(),
+        /** Absent: from its beginning. */
+        fromMs: z.number().int().optional(),
+        /** First batch whose reports heed it. */
+        fromBatch: unsignedSchema,
+      }),
+    )
+    .optional(),
   /** The newest last; absent where there is none. A list of devices shows those that stand. */
   calibrations: z.array(deviceCalibrationSchema).optional(),
 })
@@ -193,6 +206,22 @@ export const enrolmentAnswerSchema = z.strictObject({
   isNew: z.boolean(),
 })
 
+/** Answer of `POST /v1/admin/devices/{device}/transfer`. */
+export const transferAnswerSchema = z.strictObject({
+  device: hexSchema(32),
+  /** Names of the subjects that it leaves and that it goes to. */
+  from: z.string(),
+  subject: z.string(),
+  fromMs: z.number().int(),
+  /** First batch whose reports heed it. */
+  batchSequence: unsignedSchema,
+  /** False when the very same transfer was made before. */
+  isNew: z.boolean(),
+})
+
+/** Answer of `POST /v1/admin/devices/{device}/retire`. */
+export const retirementAnswerSchema = z.strictObject({ device: hexSchema(32) })
+
 /** Answer of `POST /v1/calibrations`. */
 export const calibrationAnswerSchema = z.strictObject({
   device: hexSchema(32),
@@ -231,6 +260,8 @@ export type DeviceList = z.output<typeof deviceListSchema>
 export type EquivocationList = z.output<typeof equivocationListSchema>
 export type Countersignature = z.output<typeof countersignatureSchema>
 export type DeviceCalibration = z.output<typeof deviceCalibrationSchema>
+export type TransferAnswer = z.output<typeof transferAnswerSchema>
+export type RetirementAnswer = z.output<typeof retirementAnswerSchema>
 export type CalibrationAnswer = z.output<typeof calibrationAnswerSchema>
 export type Health = z.output<typeof healthSchema>
 

@@ -17,8 +17,10 @@ import {
   type Proofs,
   type Refusal,
   type ReportList,
+  type RetirementAnswer,
   type Roster,
   type RosterPlace,
+  type TransferAnswer,
   calibrationAnswerSchema,
   countersignatureSchema,
   deviceListSchema,
@@ -31,8 +33,10 @@ import {
   problemSchema,
   proofsSchema,
   reportListSchema,
+  retirementAnswerSchema,
   rosterPlaceSchema,
   rosterSchema,
+  transferAnswerSchema,
 } from './workerAnswers.ts'
 import {
   type Attestation,
@@ -96,6 +100,21 @@ export type WorkerClientOptions = {
   readonly signal?: () => AbortSignal
 }
 
+/** What a call sends. */
+type Posted = {
+  readonly body: Uint8Array<ArrayBuffer>
+  /** Default: a sequence of packs. */
+  readonly contentType?: string
+  readonly capability?: string
+}
+
+function jsonBody(value: object): Posted {
+  return {
+    body: Uint8Array.from(new TextEncoder().encode(JSON.stringify(value))),
+    contentType: 'application/json',
+  }
+}
+
 export type WorkerClient = ReturnType<typeof createWorkerClient>
 
 /**
@@ -109,19 +128,23 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
 
   async function call(
     path: string,
-    body?: Uint8Array<ArrayBuffer>,
+    posted?: Posted,
     accept = 'application/json',
-    contentType = packSequenceMediaType,
   ): Promise<Awaited<ReturnType<WorkerFetch>>> {
     const limit = signal?.()
     try {
       return await fetch(`${base}${path}`, {
-        method: body === undefined ? 'GET' : 'POST',
+        method: posted === undefined ? 'GET' : 'POST',
         headers: {
           Accept: accept,
-          ...(body === undefined ? {} : { 'Content-Type': contentType }),
+          ...(posted === undefined
+            ? {}
+            : { 'Content-Type': posted.contentType ?? packSequenceMediaType }),
+          ...(posted?.capability === undefined
+            ? {}
+            : { Authorization: `Plumbline ${posted.capability}` }),
         },
-        ...(body === undefined ? {} : { body }),
+        ...(posted === undefined ? {} : { body: posted.body }),
         ...(limit === undefined ? {} : { signal: limit }),
       })
     } catch (cause) {
@@ -137,10 +160,9 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
     schema: z.ZodType<Output>,
     what: string,
     path: string,
-    body?: Uint8Array<ArrayBuffer>,
-    contentType?: string,
+    posted?: Posted,
   ): Promise<Output> {
-    const response = await call(path, body, undefined, contentType)
+    const response = await call(path, posted)
     let json: unknown
     try {
       json = JSON.parse(await response.text())
@@ -165,20 +187,14 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
   return {
     /** Hands packs in; one answer for each, in order. Sending a pack twice gives one receipt. */
     postPacks: (packs: readonly Uint8Array[]): Promise<PackAnswers> =>
-      ask(
-        packAnswersSchema,
-        'pack answers',
-        '/v1/packs',
-        concatBytes(...packs) as Uint8Array<ArrayBuffer>,
-      ),
+      ask(packAnswersSchema, 'pack answers', '/v1/packs', {
+        body: concatBytes(...packs) as Uint8Array<ArrayBuffer>,
+      }),
     /** The same under one signature: for hundreds of packs at a time. */
     postPacksForTree: (packs: readonly Uint8Array[]): Promise<PackTreeAnswer> =>
-      ask(
-        packTreeAnswerSchema,
-        'pack answers',
-        '/v1/packs?receipts=tree',
-        concatBytes(...packs) as Uint8Array<ArrayBuffer>,
-      ),
+      ask(packTreeAnswerSchema, 'pack answers', '/v1/packs?receipts=tree', {
+        body: concatBytes(...packs) as Uint8Array<ArrayBuffer>,
+      }),
     batches: (after: bigint, limit = 20): Promise<BatchPage> =>
       ask(batchPageSchema, 'batch page', `/v1/batches?after=${after}&limit=${limit}`),
     batch: (sequence: bigint): Promise<SignedBatch> =>
@@ -241,15 +257,36 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
       ),
     device: (device: Hex): Promise<DeviceStatus> =>
       ask(deviceStatusSchema, 'device', `/v1/devices/${device}`),
+    /**
+     * Moves a device to another subject. Sending it twice makes one move.
+     *
+     * @param move.capability - For the scope `transfer` and the route between the two subjects, as
+     *   `writeCapability` makes it.
+     * @param move.fromMs - Absent: from now on.
+     */
+    transferDevice: (
+      device: Hex,
+      move: { readonly subject: string; readonly fromMs?: number; readonly capability: string },
+    ): Promise<TransferAnswer> =>
+      ask(transferAnswerSchema, 'transfer answer', `/v1/admin/devices/${device}/transfer`, {
+        ...jsonBody({
+          subject: move.subject,
+          ...(move.fromMs === undefined ? {} : { fromMs: move.fromMs }),
+        }),
+        capability: move.capability,
+      }),
+    /** Takes a device out of service for good. */
+    retireDevice: (device: Hex, capability: string): Promise<RetirementAnswer> =>
+      ask(retirementAnswerSchema, 'retirement answer', `/v1/admin/devices/${device}/retire`, {
+        ...jsonBody({}),
+        capability,
+      }),
     /** Hands a laboratory's certificate in. Sending one twice gives one answer. */
     postCalibration: (certificate: Uint8Array): Promise<CalibrationAnswer> =>
-      ask(
-        calibrationAnswerSchema,
-        'calibration answer',
-        '/v1/calibrations',
-        Uint8Array.from(certificate),
-        calibrationMediaType,
-      ),
+      ask(calibrationAnswerSchema, 'calibration answer', '/v1/calibrations', {
+        body: Uint8Array.from(certificate),
+        contentType: calibrationMediaType,
+      }),
     equivocations: (after = 0): Promise<EquivocationList> =>
       ask(equivocationListSchema, 'equivocations', `/v1/equivocations?after=${after}`),
     health: (): Promise<Health> => ask(healthSchema, 'health', '/healthz'),

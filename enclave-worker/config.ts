@@ -581,7 +581,8 @@ export function readConfig(value: unknown): WorkerConfig {
       refuse(`config.assignments.${index}`, 'This assignment is there twice.', 'Leave one of them.')
     }
     keys.add(key)
-    if (!observed.has(subject) && makers.length === 0) {
+    // Where there is an operator, a device may still be enrolled for it or transferred to it.
+    if (!observed.has(subject) && config.operator === undefined) {
       refuse(
         `config.assignments.${index}.subject`,
         `No device observes "${subjectName}".`,

@@ -59,6 +59,7 @@ import {
   applyAssignment,
   applyLaboratoryRevocation,
   createState,
+  settleTransfers,
 } from './state/workerState.ts'
 
 /** The edges of a worker; `main.ts` joins the real ones, tests join others where they must. */
@@ -218,6 +219,7 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
       applyLaboratoryRevocation(state, laboratoryKey, batchSequence)
       ports.log('warn', 'laboratory revoked', { laboratoryKey, batchSequence })
     }
+    settleTransfers(state, atMs)
     await ledger.commit()
     return { lock, ledger, state, keys, ledgerFailed: ledgerFailed.promise }
   } catch (error) {
@@ -404,6 +406,7 @@ async function runWorker(
       pool,
       clock,
       nonces: createNonces(ports.randomBytes, () => clock.nowMs()),
+      between: (work) => closer.between(work),
       log,
     }),
     calibrations: createCalibrations({ config, state, ledger, clock, log }),

@@ -24,9 +24,11 @@ import {
   proofsSchema,
   receiptSchema,
   reportListSchema,
+  retirementAnswerSchema,
   rosterPlaceSchema,
   rosterSchema,
   signedReceiptSchema,
+  transferAnswerSchema,
 } from '#schemas/workerAnswers.ts'
 import {
   attestationSchema,
@@ -77,6 +79,14 @@ export const formats: Readonly<Record<string, { title: string; schema: z.ZodType
   },
   'enrolment-nonce': { title: 'Answer of POST /v1/enrolments/nonce', schema: enrolmentNonceSchema },
   'enrolment-answer': { title: 'Answer of POST /v1/enrolments', schema: enrolmentAnswerSchema },
+  'transfer-answer': {
+    title: 'Answer of POST /v1/admin/devices/{device}/transfer',
+    schema: transferAnswerSchema,
+  },
+  'retirement-answer': {
+    title: 'Answer of POST /v1/admin/devices/{device}/retire',
+    schema: retirementAnswerSchema,
+  },
   'calibration-answer': {
     title: 'Answer of POST /v1/calibrations',
     schema: calibrationAnswerSchema,

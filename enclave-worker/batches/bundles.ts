@@ -16,8 +16,11 @@ import { RateLimitedError } from '../ingest/refusals.ts'
 import type { Ledger, LedgerPosition } from '../ledger/ledger.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import { storedMeasuresSchema } from '../state/replay.ts'
+import { clipSpans, observedSpans, toldSpans } from '../state/tenure.ts'
 import type { WorkerState } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
+import { evidenceSpan } from '../windows/evidenceSpan.ts'
+import type { Period } from '../windows/periods.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
 import type { DuePeriod } from './dueWork.ts'
@@ -100,13 +103,24 @@ export function createBundles(parts: {
     })
   }
 
-  async function rosterOf(sequence: bigint, subject: Hex) {
+  async function rosterOf(sequence: bigint, { assignment, period }: DuePeriod) {
+    const { subject } = assignment
+    const span = evidenceSpan(assignment.policy, period)
     const rows = await batches.rosterRows(sequence)
     const tree = buildTree(parts.hashRoster(rows), parts.hashPairs)
-    return (state.bySubject.get(subject) ?? []).flatMap(({ id }) => {
-      const index = findRosterRow(rows, id)
-      if (index === undefined) return []
-      return [{ entry: readRosterRow(rows, index), index, path: reportPath(tree, index) }]
+    return (state.bySubject.get(subject) ?? []).flatMap((device) => {
+      const index = findRosterRow(rows, device.id)
+      const spans = observedSpans(device, subject, sequence)
+      if (index === undefined || clipSpans(spans, span).length === 0) return []
+      const observed = toldSpans(spans)
+      return [
+        {
+          entry: readRosterRow(rows, index),
+          index,
+          path: reportPath(tree, index),
+          ...(observed === undefined ? {} : { observed }),
+        },
+      ]
     })
   }
 
@@ -176,7 +190,7 @@ export function createBundles(parts: {
       signature,
       signer,
       attestation,
-      roster: await rosterOf(batch.sequence, proven.report.subject),
+      roster: await rosterOf(batch.sequence, { assignment, period: closed }),
       ...(devices === undefined ? {} : { devices }),
     }
     return writeBundle(JSON.parse(writeMessage(content)) as Record<string, unknown>)
@@ -257,6 +271,11 @@ async function calibrationsOf(
   return own.length === 0 ? {} : { calibrations: await Promise.all(own) }
 }
 
+function observedBy(spans: readonly Period[] | undefined) {
+  const observed = spans === undefined ? undefined : toldSpans(spans)
+  return observed === undefined ? {} : { observed }
+}
+
 /** A laboratory's certificate and the key that it was believed under, as they came. */
 async function certificateAt(position: LedgerPosition, ledger: Pick<Ledger, 'read'>) {
   const record = decodeRecord(await ledger.read(position))
@@ -270,7 +289,7 @@ async function certificateAt(position: LedgerPosition, ledger: Pick<Ledger, 'rea
 }
 
 async function deviceEvidence(
-  { packs, calibrations }: Evidence,
+  { packs, calibrations, observed }: Evidence,
   ledger: Pick<Ledger, 'read'>,
 ): Promise<unknown[]> {
   const bytes = packs.reduce((sum, pack) => sum + pack.bytes.length, 0)
@@ -294,6 +313,7 @@ async function deviceEvidence(
     tier: tierNames[tier],
     packs: toHex(concatBytes(...sent.map((pack) => pack.bytes))),
     receivedMs: sent.map(({ receivedMs }) => receivedMs),
+    ...observedBy(observed.get(key.id)),
     ...(await calibrationsOf(key.id, calibrations, ledger)),
   }))
   return Promise.all(devices)

@@ -6,7 +6,7 @@ import type { ProvenReport, SignedBatch } from '#schemas/workerApi.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { decodeRecord, encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
-import { type WorkerState, applyBatch, periodKey } from '../state/workerState.ts'
+import { type WorkerState, applyBatch, periodKey, settleTransfers } from '../state/workerState.ts'
 import { type Span, type Tracer, noTracing } from '../tracing.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch, reportPath } from './composeBatch.ts'
@@ -42,6 +42,8 @@ export type Closer = {
    * that do not change any more need not be judged when the window closes.
    */
   prepare(budgetMs: number): Promise<void>
+  /** Does work when no batch is on its way, at once and between two of them. */
+  between<Result>(work: () => Result): Promise<Result>
   /** Why nothing can be signed at present, for `/healthz`. */
   held(): string | undefined
   /** How long the last batch took from its cut to the disk; zero before the first. */
@@ -246,6 +248,7 @@ export function createCloser(parts: CloserParts): Closer {
 
   async function closeNow(): Promise<SignedBatch | undefined> {
     const nowMs = clock.nowMs()
+    settleTransfers(state, nowMs)
     const owed = isOwed()
     const find = (): { due: DuePeriod[]; late: DuePeriod[] } => ({
       due: owed
@@ -296,6 +299,7 @@ export function createCloser(parts: CloserParts): Closer {
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
     const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
+    settleTransfers(state, closedAtMs)
     if (inOrder?.version !== state.fleetVersion) {
       inOrder = { ...rosterOrder(state.devices.values()), version: state.fleetVersion }
     }
@@ -394,6 +398,13 @@ export function createCloser(parts: CloserParts): Closer {
       return closing
     },
     prepare,
+    async between(work) {
+      for (;;) {
+        const underWay = closing
+        if (underWay === undefined) return work()
+        await underWay.catch(() => undefined)
+      }
+    },
     held: () => heldBecause,
     lastCloseMs: () => lastCloseMs,
   }

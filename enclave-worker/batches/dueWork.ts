@@ -1,4 +1,5 @@
 import { type WorkerState, periodKey, rightKey } from '../state/workerState.ts'
+import { clipSpans, observedSpans } from '../state/tenure.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { isComplete } from '../windows/complete.ts'
 import { isDue } from '../windows/due.ts'
@@ -109,17 +110,20 @@ function completeEnds(ended: readonly DuePeriod[], state: WorkerState): Set<numb
   const ends = new Set(ended.map(({ period }) => period.endMs))
   for (const { assignment, period } of ended) {
     if (!ends.has(period.endMs)) continue
-    const devices = (state.bySubject.get(assignment.subject) ?? []).flatMap(({ enrolled, packs }) =>
-      enrolled === undefined
-        ? []
-        : [
-            {
-              intervalMs: enrolled.intervalMs,
-              series: enrolled.series,
-              lastTimeMs: packs.at(-1)?.lastTimeMs,
-            },
-          ],
-    )
+    const sequence = BigInt(state.batches.length) + 1n
+    const devices = (state.bySubject.get(assignment.subject) ?? []).flatMap((device) => {
+      const { enrolled, packs } = device
+      const here = clipSpans(observedSpans(device, assignment.subject, sequence), period).at(-1)
+      if (enrolled === undefined || here === undefined) return []
+      return [
+        {
+          intervalMs: enrolled.intervalMs,
+          series: enrolled.series,
+          lastTimeMs: packs.at(-1)?.lastTimeMs,
+          untilMs: here.endMs,
+        },
+      ]
+    })
     if (!isComplete(assignment.policy, period, devices)) ends.delete(period.endMs)
   }
   return ends

@@ -8,7 +8,8 @@ import { decodeRecord } from '../ledger/records.ts'
 import type { EnrolledDevice } from '../config.ts'
 import type { Evaluator } from '../ports.ts'
 import { type StandingCalibration, calibrationsAsOf } from '../state/calibrationBook.ts'
-import { type WorkerState, packsOfPeriod } from '../state/workerState.ts'
+import { clipSpans, isWithinSpans, observedSpans } from '../state/tenure.ts'
+import { type DeviceState, type WorkerState, packsOfPeriod } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { evidenceSpan } from '../windows/evidenceSpan.ts'
 import type { Period } from '../windows/periods.ts'
@@ -63,6 +64,30 @@ function calibrationsFor(
   return calibrationsAsOf(calibrations, device, policy.signal, sequence)
 }
 
+type ObservedPart = {
+  readonly spans: readonly Period[]
+  readonly clipped: readonly Period[]
+  readonly hull: Period
+}
+
+/**
+ * For how much of a span a device observed the subject, and from the first to the last of it: packs
+ * are taken for the whole, so that their chain has no hole. `undefined`: for none of it.
+ */
+function observedWithin(
+  device: DeviceState,
+  subject: Hex,
+  span: Period,
+  sequence: bigint,
+): ObservedPart | undefined {
+  const spans = observedSpans(device, subject, sequence)
+  const clipped = clipSpans(spans, span)
+  const first = clipped[0]
+  const last = clipped.at(-1)
+  if (first === undefined || last === undefined) return undefined
+  return { spans, clipped, hull: { startMs: first.startMs, endMs: last.endMs } }
+}
+
 /** The time that calibrations cover together, within a span: one text for one coverage. */
 function coveredSpans(calibrations: readonly StandingCalibration[], span: Period): string {
   let text = ''
@@ -95,12 +120,16 @@ export function evidenceKey(
   sequence: bigint,
   state: Pick<WorkerState, 'bySubject' | 'calibrations'>,
 ): string {
-  const { startMs, endMs } = evidenceSpan(assignment.policy, period)
+  const span = evidenceSpan(assignment.policy, period)
   let key = ''
-  for (const { id, packs } of state.bySubject.get(assignment.subject) ?? []) {
-    const { from, to } = packs.speaking(startMs, endMs, Number(sequence))
-    key += `${from}-${to} `
-    key += coveredSpans(calibrationsFor(assignment, id, sequence, state), { startMs, endMs })
+  for (const device of state.bySubject.get(assignment.subject) ?? []) {
+    const observed = observedWithin(device, assignment.subject, span, sequence)
+    if (observed === undefined) continue
+    const { startMs, endMs } = observed.hull
+    const { from, to } = device.packs.speaking(startMs, endMs, Number(sequence))
+    key += `${device.id}:${from}-${to} `
+    if (device.tenures !== undefined) key += `${JSON.stringify(observed.clipped)} `
+    key += coveredSpans(calibrationsFor(assignment, device.id, sequence, state), span)
   }
   return key
 }
@@ -114,6 +143,8 @@ export type Evidence = {
     readonly receivedMs: number
     readonly bytes: Uint8Array
   }[]
+  /** When devices that moved observed the subject, by device. */
+  readonly observed: ReadonlyMap<Hex, readonly Period[]>
   /** Of the sensors that the policy listens to, where it demands calibration. */
   readonly calibrations: readonly StandingCalibration[]
   readonly lastReadingMs: number
@@ -131,18 +162,23 @@ export async function gatherEvidence(
   const readings: Reading[] = []
   const packs: Evidence['packs'][number][] = []
   const calibrations: StandingCalibration[] = []
+  const moved = new Map<Hex, readonly Period[]>()
   let lastReadingMs = 0
   let lastReceivedMs = 0
   for (const device of state.bySubject.get(assignment.subject) ?? []) {
+    const observed = observedWithin(device, assignment.subject, span, sequence)
+    if (observed === undefined) continue
+    const { hull, spans } = observed
+    if (device.tenures !== undefined) moved.set(device.id, spans)
     calibrations.push(...calibrationsFor(assignment, device.id, sequence, state))
-    if (device.dropped !== undefined && device.dropped.lastTimeMs >= span.startMs) {
+    if (device.dropped !== undefined && device.dropped.lastTimeMs >= hull.startMs) {
       throw new EvidenceDroppedError('Packs that bear on the period have been dropped.', {
         field: 'retention',
         metaMessages: [`Device: ${device.id}`, `Dropped up to: ${device.dropped.lastTimeMs}`],
         remedy: 'Set the assignment to begin behind what was dropped; a backup still holds it.',
       })
     }
-    for (const pack of packsOfPeriod(device, span, sequence)) {
+    for (const pack of packsOfPeriod(device, hull, sequence)) {
       const record = decodeRecord(await ledger.read(pack.position))
       if (record.kind !== 'pack' || device.enrolled === undefined) continue
       marks.push({
@@ -161,6 +197,8 @@ export async function gatherEvidence(
         bytes: record.bytes,
       })
       for (const reading of decodePack(record.bytes).readings(device.enrolled.tier)) {
+        // What a device that moved said about elsewhere is not about this subject.
+        if (device.tenures !== undefined && !isWithinSpans(spans, reading.timeMs)) continue
         readings.push(reading)
         const isWithin = reading.timeMs >= period.startMs && reading.timeMs < period.endMs
         if (!isWithin || reading.timeMs < lastReadingMs) continue
@@ -169,7 +207,15 @@ export async function gatherEvidence(
       }
     }
   }
-  return { marks, readings, packs, calibrations, lastReadingMs, lastReceivedMs }
+  return {
+    marks,
+    readings,
+    packs,
+    observed: moved,
+    calibrations,
+    lastReadingMs,
+    lastReceivedMs,
+  }
 }
 
 /** Whether a later report says anything else than the one before it, evidence aside. */

@@ -5,6 +5,7 @@ import type {
   BatchHead,
   DeviceCalibration,
   DeviceList,
+  DeviceStatus,
   EquivocationList,
   Proofs,
   ReportList,
@@ -17,7 +18,8 @@ import type { PolicyEntry } from '../config.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type PackTrace, decodeRecord } from '../ledger/records.ts'
 import type { StandingCalibration } from '../state/calibrationBook.ts'
-import { type WorkerState, packsOfBatch } from '../state/workerState.ts'
+import { beginningMs } from '../state/tenure.ts'
+import { type DeviceState, type WorkerState, packsOfBatch } from '../state/workerState.ts'
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
 import { type RosterHasher, findRosterRow, readRosterRow, readRosterRows } from './rosterRows.ts'
@@ -68,6 +70,18 @@ function calibrationStatus(entry: StandingCalibration): DeviceCalibration {
   }
 }
 
+function tenuresOf({ tenures }: Pick<DeviceState, 'tenures'>): Pick<DeviceStatus, 'tenures'> {
+  if (tenures === undefined) return {}
+  return {
+    tenures: tenures.map(({ subject, subjectName, fromMs, fromBatch }) => ({
+      subject,
+      subjectName,
+      ...(fromMs === beginningMs ? {} : { fromMs }),
+      fromBatch,
+    })),
+  }
+}
+
 /** Calibrations that a list shows of a device; all of them are with the device itself. */
 const calibrationsPerListing = 16
 
@@ -107,6 +121,7 @@ export function createPublicAnswers(parts: {
       headHash: device.headHash,
       ...(last === undefined ? {} : { lastReceivedMs: last.receivedMs }),
       equivocations: device.equivocations?.size ?? 0,
+      ...tenuresOf(device),
       ...calibrationsOf(id, isListing),
     }
   }

@@ -149,7 +149,7 @@ export function appraiseEnrolment(
     if (isSame) return { kind: 'known', key, model, enrolment: known }
     throw new DuplicateIdentityError('This key is enrolled already, in another way.', {
       field: 'certificates[0].subjectPublicKeyInfo',
-      remedy: 'Retire the device before it moves to another subject.',
+      remedy: 'A device that moves to another subject is transferred, not enrolled again.',
     })
   }
 

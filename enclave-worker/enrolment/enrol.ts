@@ -3,12 +3,23 @@ import { fromHex } from '#schemas/bytes.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { hexSchema, readMessage } from '#schemas/workerApi.ts'
+import { transferRoute } from '#schemas/capability.ts'
+import { subjectId } from '#schemas/report.ts'
+import type { TransferAnswer } from '#schemas/workerAnswers.ts'
 import type { WorkerConfig } from '../config.ts'
+import { DeviceOutOfServiceError, UnknownDeviceError } from '../ingest/refusals.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { encodeJsonRecord } from '../ledger/records.ts'
 import type { VerifyPool } from '../ingest/verifyPool.ts'
 import type { Clock, Log } from '../ports.ts'
-import { type WorkerState, applyDevice } from '../state/workerState.ts'
+import type { Tenure } from '../state/tenure.ts'
+import {
+  type DeviceState,
+  type WorkerState,
+  applyDevice,
+  applyTransfer,
+  settleTransfers,
+} from '../state/workerState.ts'
 import {
   HardwareClaimedTwiceError,
   type EnrolmentRules,
@@ -16,7 +27,12 @@ import {
 } from './appraiseEnrolment.ts'
 import { applyEnrolment } from './enrolmentBook.ts'
 import { enrolledDeviceOf, recordOf } from './enrolmentRecord.ts'
-import { PossessionError } from './errors.ts'
+import {
+  EnrolmentQuotaError,
+  PossessionError,
+  TransferConflictError,
+  UnknownSubjectError,
+} from './errors.ts'
 import type { Nonces } from './nonces.ts'
 
 export const enrolmentRequestSchema = z.strictObject({
@@ -26,6 +42,14 @@ export const enrolmentRequestSchema = z.strictObject({
   nonce: hexSchema(32),
   proof: hexSchema(64),
 })
+
+export const transferRequestSchema = z.strictObject({
+  /** Name of the subject that it goes to: one of the worker's assignments. */
+  subject: z.string().min(1).max(200),
+  /** Readings from this instant on, by the device's own stamps, are the new subject's. Absent: now. */
+  fromMs: z.int().min(0).optional(),
+})
+export type TransferRequest = z.output<typeof transferRequestSchema>
 
 /** Answer of `POST /v1/enrolments`. */
 export type EnrolmentAnswer = {
@@ -40,8 +64,44 @@ export type Enrolments = {
   nonce(): { readonly nonce: Hex; readonly expiresAtMs: number }
   /** @throws the errors of `enrolment/errors.ts` */
   enrol(json: unknown): Promise<EnrolmentAnswer>
+  /** What a capability has to name for a transfer; `undefined` where no such device is enrolled. */
+  route(device: Hex, request: TransferRequest): Hex | undefined
+  /**
+   * Moves a device to another subject, from an instant on. Windows that are closed stay as they are: the
+   * instant may not lie before the end of one on either subject.
+   *
+   * @throws UnknownDeviceError | UnknownSubjectError | DeviceOutOfServiceError |
+   *   TransferConflictError | EnrolmentQuotaError
+   */
+  transfer(device: Hex, request: TransferRequest): Promise<TransferAnswer>
   /** Takes a device out of service for good. `false` when it is not enrolled. */
   retire(device: Hex): Promise<boolean>
+}
+
+/** Places that one device can have had, the first included. */
+const tenuresPerDevice = 64
+const farthestTransferMs = 366 * 86_400_000
+
+/** Where a device would leave from, and the transfer itself where it was made before. */
+function journeyOf(
+  { enrolled, tenures }: DeviceState,
+  { subject, fromMs }: TransferRequest,
+): { readonly from: string | undefined; readonly made: Tenure | undefined } {
+  const last = tenures?.at(-1)
+  const isMade = last?.subjectName === subject && (fromMs === undefined || fromMs === last.fromMs)
+  if (isMade) return { from: tenures?.at(-2)?.subjectName, made: last }
+  return { from: last?.subjectName ?? enrolled?.subjectName, made: undefined }
+}
+
+const nowhere = { from: undefined, made: undefined }
+
+function answerOf(
+  device: Hex,
+  from: string,
+  { subjectName, fromMs, fromBatch }: Pick<Tenure, 'subjectName' | 'fromMs' | 'fromBatch'>,
+  isNew: boolean,
+): TransferAnswer {
+  return { device, from, subject: subjectName, fromMs, batchSequence: fromBatch, isNew }
 }
 
 /** Joins the appraisal with the ledger: an enrolment is durable before anybody hears of it. */
@@ -55,6 +115,8 @@ export function createEnrolments(parts: {
   readonly pool: VerifyPool
   readonly clock: Clock
   readonly nonces: Nonces
+  /** Does work when no batch is on its way, at once. */
+  readonly between: <Result>(work: () => Result) => Promise<Result>
   readonly log: Log
 }): Enrolments {
   const { config, state, ledger, clock, log } = parts
@@ -66,6 +128,86 @@ export function createEnrolments(parts: {
   }
   // Few keys are seen twice here: makers' own, and a device that answers again.
   const verifier = createNodeSignatures({ capacity: 1000 })
+
+  /** Refuses a move that would reach into what is decided, or that the subject has no room for. */
+  function assertTransfer(
+    device: DeviceState,
+    from: string,
+    { subject, fromMs }: { readonly subject: string; readonly fromMs: number },
+    nowMs: number,
+  ): void {
+    if (!rules.subjects.has(subject)) {
+      throw new UnknownSubjectError('Nothing is reported on this subject.', {
+        field: 'subject',
+        remedy: 'Name a subject of one of the worker’s assignments.',
+      })
+    }
+    const { frozen, retired, perSubject } = state.enrolments
+    if (frozen.has(device.id) || retired.has(device.id)) {
+      throw new DeviceOutOfServiceError('A device that is out of service goes nowhere.', {
+        field: 'device',
+        remedy: 'A new device needs a new key.',
+      })
+    }
+    const refuse = (field: string, message: string, ...metaMessages: string[]): never => {
+      throw new TransferConflictError(message, { field, metaMessages })
+    }
+    if (from === subject) refuse('subject', 'The device observes this subject already.')
+    const standing = device.tenures ?? []
+    if (standing.length >= tenuresPerDevice) {
+      refuse('device', 'The device has moved too often.', `Allowed: ${tenuresPerDevice - 1}`)
+    }
+    const last = standing.at(-1)
+    if (last !== undefined && fromMs <= last.fromMs) {
+      refuse('fromMs', 'The device has moved since then.', `Last move: ${last.fromMs}`)
+    }
+    const closedUntilMs = Math.max(
+      0,
+      ...[from, subject]
+        .flatMap((name) => state.assignmentsOf.get(subjectId(name)) ?? [])
+        .map((assignment) => assignment.closedUntilMs),
+    )
+    if (fromMs < closedUntilMs) {
+      refuse(
+        'fromMs',
+        'Windows that reach beyond this instant are closed; they stay as they are.',
+        `Earliest: ${closedUntilMs}`,
+      )
+    }
+    if (fromMs > nowMs + farthestTransferMs) {
+      refuse('fromMs', 'The instant is more than a year ahead.', `Clock: ${nowMs}`)
+    }
+    if ((perSubject.get(subject) ?? 0) >= config.maxDevicesPerSubject) {
+      throw new EnrolmentQuotaError('The subject has as many devices as one may have.', {
+        field: 'subject',
+        metaMessages: [`Allowed: ${config.maxDevicesPerSubject}`],
+      })
+    }
+  }
+
+  function enterTransfer(device: Hex, request: TransferRequest): TransferAnswer {
+    const nowMs = clock.nowMs()
+    const known = state.devices.get(device)
+    const { from, made } = known === undefined ? nowhere : journeyOf(known, request)
+    if (known === undefined || from === undefined) {
+      throw new UnknownDeviceError('No such device is enrolled.', { field: 'device' })
+    }
+    if (made !== undefined) return answerOf(device, from, made, false)
+    const fromMs = request.fromMs ?? nowMs
+    assertTransfer(known, from, { subject: request.subject, fromMs }, nowMs)
+    const transfer = {
+      device,
+      fromSubjectName: from,
+      subjectName: request.subject,
+      fromMs,
+      batchSequence: state.openSequence,
+    }
+    ledger.append(encodeJsonRecord('transfer', { ...transfer, atMs: nowMs }))
+    // Entered at once: the batch that is cut next heeds it, and lies behind it on the disk.
+    applyTransfer(state, transfer)
+    settleTransfers(state, nowMs)
+    return answerOf(device, from, { ...transfer, fromBatch: transfer.batchSequence }, true)
+  }
 
   return {
     nonce: () => parts.nonces.issue(),
@@ -124,6 +266,24 @@ export function createEnrolments(parts: {
         }
         throw error
       }
+    },
+    route(device, request) {
+      const known = state.devices.get(device)
+      if (known === undefined) return undefined
+      const { from } = journeyOf(known, request)
+      return from === undefined
+        ? undefined
+        : transferRoute(subjectId(from), subjectId(request.subject))
+    },
+    async transfer(device, request) {
+      // Between two batches: a window that is being closed has not decided yet how far it reaches.
+      const answer = await parts.between(() => enterTransfer(device, request))
+      await ledger.commit()
+      if (answer.isNew) {
+        const { from, subject: to, fromMs } = answer
+        log('info', 'device transferred', { device, from, to, fromMs })
+      }
+      return answer
     },
     async retire(device) {
       if (state.devices.get(device)?.enrolled === undefined) return false

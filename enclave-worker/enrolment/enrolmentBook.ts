@@ -48,6 +48,16 @@ function count(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
 
+/** Notes that a device observes another subject: as many are enrolled as before. */
+export function moveEnrolment(book: EnrolmentBook, device: Hex, subjectName: string): void {
+  const enrolment = book.byDevice.get(device)
+  if (enrolment === undefined) return
+  const left = book.perSubject.get(enrolment.subjectName) ?? 0
+  book.perSubject.set(enrolment.subjectName, Math.max(0, left - 1))
+  book.byDevice.set(device, { ...enrolment, subjectName })
+  count(book.perSubject, subjectName)
+}
+
 /** Enters an enrolment: the one way in, live and at replay. */
 export function applyEnrolment(book: EnrolmentBook, enrolment: Enrolment): void {
   const { device, maker, hwType, hardwareSerial, certificate, atMs } = enrolment

@@ -3,7 +3,7 @@ import { toHex } from '#schemas/bytes.ts'
 import { coseKeyBytes, deviceKeyFromCose } from '#schemas/pack/deviceKey.ts'
 import { fromHex } from '#schemas/bytes.ts'
 import { subjectId } from '#schemas/report.ts'
-import { hexSchema } from '#schemas/workerApi.ts'
+import { hexSchema, unsignedSchema } from '#schemas/workerApi.ts'
 import type { EnrolledDevice } from '../config.ts'
 import type { Appraisal } from './appraiseEnrolment.ts'
 import type { Enrolment } from './enrolmentBook.ts'
@@ -27,6 +27,16 @@ export const enrolmentRecordSchema = z.strictObject({
   series: z.array(z.string()).optional(),
 })
 export type EnrolmentRecord = z.output<typeof enrolmentRecordSchema>
+
+/** What the ledger keeps of a device's move to another subject. */
+export const transferRecordSchema = z.strictObject({
+  device: hexSchema(32),
+  fromSubjectName: z.string(),
+  subjectName: z.string(),
+  fromMs: z.number().int(),
+  atMs: z.number().int(),
+  batchSequence: unsignedSchema,
+})
 
 export function recordOf(
   { key, model, enrolment }: Appraisal,

@@ -31,6 +31,11 @@ export class EnrolmentRateError extends BaseError {
   override readonly retryable = true
 }
 
+/** Raised when a device cannot move as it is said to: it is there, has moved since, or left too late. */
+export class TransferConflictError extends BaseError {
+  override readonly name = 'TransferConflictError'
+}
+
 /** Raised when a device is enrolled for a subject that nothing is reported on. */
 export class UnknownSubjectError extends BaseError {
   override readonly name = 'UnknownSubjectError'

@@ -46,6 +46,8 @@ const jsonKinds = {
   calibration: 20,
   /** That a laboratory's key counts no more. */
   laboratoryRevocation: 21,
+  /** A device's move to another subject. */
+  transfer: 22,
 } as const
 export type JsonKind = keyof typeof jsonKinds
 /** A part of a batch's roster, in rows; the batch's own record follows it. */

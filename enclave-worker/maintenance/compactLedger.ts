@@ -18,6 +18,7 @@ import {
   marksRecords,
 } from '../ledger/records.ts'
 import type { Seal } from '../ledger/seal.ts'
+import { subjectsOf } from '../state/tenure.ts'
 import type { WorkerState } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { evidenceSpan } from '../windows/evidenceSpan.ts'
@@ -101,10 +102,12 @@ function chooseDropped(
   const counts = new Map<Hex, number>()
   const head = state.batches.length
   let needed = 0
-  for (const { id, packs, enrolled } of state.devices.values()) {
-    const subject = enrolled?.subject
-    const fromMs =
-      (subject === undefined ? undefined : neededFrom.get(subject)) ?? Number.POSITIVE_INFINITY
+  for (const device of state.devices.values()) {
+    const { id, packs } = device
+    const fromMs = Math.min(
+      Number.POSITIVE_INFINITY,
+      ...subjectsOf(device).map((subject) => neededFrom.get(subject) ?? Number.POSITIVE_INFINITY),
+    )
     let count = 0
     let isDropping = true
     for (let index = 0; index < packs.length; index += 1) {
@@ -287,6 +290,11 @@ function essence(state: WorkerState): Record<string, unknown> {
     frozen: [...state.enrolments.frozen],
     retired: [...state.enrolments.retired],
     enrolled: state.enrolments.byDevice.size,
+    tenures: [...state.devices.values()].flatMap(({ id, tenures }) =>
+      (tenures ?? []).map(({ subject, fromMs, fromBatch }) =>
+        [id, subject, fromMs, fromBatch].map(String).join('/'),
+      ),
+    ),
     certificates: [...state.calibrations.byNumber].map(([key, { signed, fromBatch, untilBatch }]) =>
       [key, signed?.digest, fromBatch, untilBatch].map(String).join('/'),
     ),

@@ -14,6 +14,7 @@ import {
   enrolledDeviceOf,
   enrolmentOf,
   enrolmentRecordSchema,
+  transferRecordSchema,
 } from '../enrolment/enrolmentRecord.ts'
 import {
   type WorkerState,
@@ -24,6 +25,7 @@ import {
   applyDevice,
   applyLaboratoryRevocation,
   applyPack,
+  applyTransfer,
 } from './workerState.ts'
 
 const bootSchema = z.strictObject({ atMs: z.number(), signer: z.string() })
@@ -143,6 +145,10 @@ export function replayRecord(
     case 'freeze': {
       const { device } = readMessage(deviceEventSchema, record.json, 'stored freeze')
       state.enrolments.frozen.add(device)
+      return
+    }
+    case 'transfer': {
+      applyTransfer(state, readMessage(transferRecordSchema, record.json, 'stored transfer'))
       return
     }
     case 'retire': {

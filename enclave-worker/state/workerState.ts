@@ -1,8 +1,13 @@
 import type { Calibration } from '#evaluation/intake.ts'
 import type { Hex } from '#schemas/bytes.ts'
-import { zeroHash } from '#schemas/report.ts'
+import { BaseError } from '#schemas/errors.ts'
+import { subjectId, zeroHash } from '#schemas/report.ts'
 import type { EnrolledDevice } from '../config.ts'
-import { type EnrolmentBook, createEnrolmentBook } from '../enrolment/enrolmentBook.ts'
+import {
+  type EnrolmentBook,
+  createEnrolmentBook,
+  moveEnrolment,
+} from '../enrolment/enrolmentBook.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
 import type { DeviceBase, PackRecord } from '../ledger/records.ts'
 import type { Period } from '../windows/periods.ts'
@@ -16,6 +21,7 @@ import {
   revokeLaboratoryKey,
 } from './calibrationBook.ts'
 import { type PackEntry, PackLog } from './packLog.ts'
+import { type Tenure, beginningMs, subjectsDuring, subjectsOf } from './tenure.ts'
 
 export type { PackEntry } from './packLog.ts'
 
@@ -28,6 +34,8 @@ export type DeviceState = {
   headHash: Hex
   /** Ascending by sequence, from the oldest that is still kept. */
   readonly packs: PackLog
+  /** Where it has stood and will stand; absent for a device that never moved. */
+  tenures: readonly Tenure[] | undefined
   /** What a retention dropped of its chain, before the oldest that is kept. */
   dropped: DeviceBase | undefined
   /** `sequence/hash` of what contradicted its chain; absent for nearly all devices. */
@@ -73,7 +81,10 @@ export type WorkerState = {
   readonly devices: Map<Hex, DeviceState>
   /** Changes whenever a device comes or is enrolled: what was derived from the fleet is stale then. */
   fleetVersion: number
+  /** Devices that observe a subject, have observed it, or will. */
   readonly bySubject: Map<Hex, DeviceState[]>
+  /** Devices whose last transfer may not have begun when anybody last looked. */
+  readonly moving: Set<DeviceState>
   readonly enrolments: EnrolmentBook
   readonly calibrations: CalibrationBook
   readonly assignments: Map<string, AssignmentState>
@@ -115,6 +126,7 @@ export function createState(
     devices: new Map(),
     fleetVersion: 0,
     bySubject: new Map(),
+    moving: new Set(),
     enrolments: createEnrolmentBook(),
     calibrations: createCalibrationBook(calibrations),
     assignments: new Map(),
@@ -148,6 +160,7 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     headSequence: 0n,
     headHash: zeroHash,
     packs: new PackLog(id),
+    tenures: undefined,
     dropped: undefined,
     equivocations: undefined,
     allowance: undefined,
@@ -175,6 +188,80 @@ export function applyDevice(state: WorkerState, enrolled: EnrolledDevice): void 
   const beside = state.bySubject.get(enrolled.subject)
   if (beside === undefined) state.bySubject.set(enrolled.subject, [known])
   else beside.push(known)
+}
+
+/** Raised when a device stands elsewhere than where a transfer takes it from. */
+export class DeviceElsewhereError extends BaseError {
+  override readonly name = 'DeviceElsewhereError'
+}
+
+/** A device’s move from one subject to another, from a time on. */
+export type Transfer = {
+  readonly device: Hex
+  readonly fromSubjectName: string
+  readonly subjectName: string
+  readonly fromMs: number
+  readonly batchSequence: bigint
+}
+
+/**
+ * Moves a device: the one way in, live and at replay. Readings before the time stay the old subject's;
+ * reports of batches before stay as they were.
+ *
+ * @throws {@link DeviceElsewhereError} at replay, when the configuration has put it elsewhere since.
+ */
+export function applyTransfer(state: WorkerState, transfer: Transfer): void {
+  const device = state.devices.get(transfer.device)
+  const enrolled = device?.enrolled
+  if (device === undefined || enrolled === undefined) return
+  const tenures = device.tenures ?? [
+    {
+      subject: enrolled.subject,
+      subjectName: enrolled.subjectName,
+      fromMs: beginningMs,
+      fromBatch: 0n,
+    },
+  ]
+  const standing = tenures.at(-1)?.subjectName
+  if (standing !== transfer.fromSubjectName) {
+    throw new DeviceElsewhereError('A device was transferred from where it does not stand.', {
+      field: 'config.devices',
+      metaMessages: [
+        `Device: ${transfer.device}`,
+        `Transferred from: ${transfer.fromSubjectName}`,
+        `Stands at: ${standing}`,
+      ],
+      remedy: 'Leave its subject in the configuration as it was: the ledger knows of the transfer.',
+    })
+  }
+  const subject = subjectId(transfer.subjectName)
+  device.tenures = [
+    ...tenures,
+    {
+      subject,
+      subjectName: transfer.subjectName,
+      fromMs: transfer.fromMs,
+      fromBatch: transfer.batchSequence,
+    },
+  ]
+  const beside = state.bySubject.get(subject)
+  if (beside === undefined) state.bySubject.set(subject, [device])
+  else if (!beside.includes(device)) beside.push(device)
+  moveEnrolment(state.enrolments, transfer.device, transfer.subjectName)
+  state.moving.add(device)
+}
+
+/** Puts devices where their transfers that have begun by now have taken them. */
+export function settleTransfers(state: WorkerState, nowMs: number): void {
+  for (const device of state.moving) {
+    const { enrolled, tenures = [] } = device
+    const tenure = tenures.findLast(({ fromMs }) => fromMs <= nowMs)
+    if (tenure === tenures.at(-1)) state.moving.delete(device)
+    if (enrolled === undefined || tenure === undefined) continue
+    if (tenure.subject === enrolled.subject) continue
+    device.enrolled = { ...enrolled, subject: tenure.subject, subjectName: tenure.subjectName }
+    state.fleetVersion += 1
+  }
 }
 
 export function rightKey(subject: Hex, impactClass: Hex): string {
@@ -211,10 +298,10 @@ export function applyPack(
   state.acceptedReadings += pack.readings
   state.unbatchedPacks += 1
   state.oldestUnbatchedMs ??= pack.receivedMs
-  const subject = device.enrolled?.subject
-  if (subject === undefined) return
-  state.lastIngestMs.set(subject, pack.receivedMs)
-  markLate(state, subject, pack)
+  for (const subject of subjectsDuring(device, pack.firstTimeMs, pack.lastTimeMs)) {
+    state.lastIngestMs.set(subject, pack.receivedMs)
+    markLate(state, subject, pack)
+  }
 }
 
 /** Takes in where a chain stands whose oldest packs were dropped. Comes before all its packs. */
@@ -254,9 +341,10 @@ function markRecalibrated(
   { device, validFromMs, validUntilMs }: Calibration,
   fromBatch: bigint,
 ): void {
-  const subject = state.devices.get(device)?.enrolled?.subject
-  if (subject === undefined) return
-  for (const assignment of state.assignmentsOf.get(subject) ?? []) {
+  const known = state.devices.get(device)
+  if (known === undefined) return
+  const assignments = subjectsOf(known).flatMap((subject) => state.assignmentsOf.get(subject) ?? [])
+  for (const assignment of assignments) {
     for (const [key, closed] of assignment.closed) {
       const bears =
         validFromMs - widestReachMs < closed.endMs && validUntilMs + widestReachMs > closed.startMs
@@ -278,9 +366,10 @@ export function applyCalibration(
     const replaced = state.calibrations.byNumber.get(certificateKey(laboratory, replaces))
     if (replaced !== undefined) markRecalibrated(state, replaced, entry.fromBatch)
   }
-  const subject = state.devices.get(entry.device)?.enrolled?.subject
+  const device = state.devices.get(entry.device)
+  if (device === undefined) return
   // As with packs: a laboratory that hands a stack in makes one amendment of it.
-  if (subject !== undefined) state.lastIngestMs.set(subject, atMs)
+  for (const subject of subjectsOf(device)) state.lastIngestMs.set(subject, atMs)
 }
 
 /** Ends what a laboratory's key has signed, for reports from a batch on. */
@@ -301,6 +390,7 @@ function isRecalibratedSince(
   period: Period,
   sequence: bigint,
 ): boolean {
+  if (state.calibrations.byNumber.size === 0) return false
   return (state.bySubject.get(subject) ?? []).some(({ id }) =>
     (state.calibrations.byDevice.get(id) ?? []).some(
       ({ fromBatch, untilBatch, validFromMs, validUntilMs }) =>

@@ -9,6 +9,8 @@ export type DeviceProgress = {
   readonly series: readonly string[] | undefined
   /** Stamp of the newest reading of its chain of packs; `undefined` before the first. */
   readonly lastTimeMs: number | undefined
+  /** When it left the subject, where that is within the period; absent: it did not. */
+  readonly untilMs?: number
 }
 
 /**
@@ -27,10 +29,10 @@ export function isComplete(
   return (
     devices.length > 0 &&
     devices.every(
-      ({ lastTimeMs, intervalMs, series }) =>
+      ({ lastTimeMs, intervalMs, series, untilMs = period.endMs }) =>
         lastTimeMs !== undefined &&
         series?.length === 1 &&
-        lastTimeMs + (isOpening ? intervalMs : 0) >= period.endMs,
+        lastTimeMs + (isOpening ? intervalMs : 0) >= Math.min(untilMs, period.endMs),
     )
   )
 }

@@ -1,3 +1,4 @@
+import { secp256k1 } from '@noble/curves/secp256k1'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -6,6 +7,8 @@ import { policyId, decodePolicy } from '#schemas/policy/policy.ts'
 import { subjectId } from '#schemas/report.ts'
 import { type ProofBundle, writeBundle } from '#schemas/bundle.ts'
 import { toHex } from '#schemas/bytes.ts'
+import { transferRoute, writeCapability } from '#schemas/capability.ts'
+import { addressOf } from '#schemas/signatures.ts'
 import { encodeCalibration } from '#schemas/calibration/encodeCalibration.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import { createDeviceSigner } from '#schemas/pack/portableSignatures.ts'
@@ -70,7 +73,12 @@ function client(worker: RunningWorker) {
 const subject = subjectId('plant')
 
 /** A worker that has closed one period of two packs, with what a test wants different. */
-async function workerWithReport(overrides: Record<string, unknown> = {}) {
+async function workerWithReport({
+  beforeClose = () => Promise.resolve(),
+  ...overrides
+}: Record<string, unknown> & {
+  beforeClose?: (url: string, device: Hex) => Promise<void>
+} = {}) {
   const folder = rig.folder()
   const device = createTestDevice('meter', testStream)
   const silent = createTestDevice('silent meter', testStream)
@@ -102,6 +110,7 @@ async function workerWithReport(overrides: Record<string, unknown> = {}) {
     device.next([now - 50_000, now - 40_000], [7_000_000, 8_000_000]),
     device.next([now - 30_000, now - 20_000], [9_000_000, 9_500_000]),
   ])
+  await beforeClose(worker.url, device.id)
   await eventually(
     () => client(worker).batches(0n),
     ({ batches }) => batches.some(({ reports }) => reports.length > 0),
@@ -204,6 +213,62 @@ describe('a bundle from a worker', () => {
       const { digest: _, ...content } = JSON.parse(twin) as Record<string, unknown>
       const { checks } = examine(writeBundle(content))
       expect(checks.find(({ id }) => id === 'devices')?.status).toBe('failed')
+    }
+  })
+
+  it('holds for both subjects of a device that moved within the period', async () => {
+    const operatorKey = new Uint8Array(32).fill(0x0b)
+    const now = Date.now()
+    const periods = [{ startMs: now - 60_000, endMs: now }]
+    const { worker } = await workerWithReport({
+      operator: addressOf(secp256k1.getPublicKey(operatorKey, false)),
+      allowedLatenessMs: 2500,
+      assignments: ['plant', 'cellar'].map((name) => ({
+        subject: name,
+        policy: testPolicy.name,
+        periods,
+      })),
+      beforeClose: async (url: string, device: Hex) => {
+        await createWorkerClient({ url, fetch: (to, init) => fetch(to, init) }).transferDevice(
+          device,
+          {
+            subject: 'cellar',
+            fromMs: now - 25_000,
+            capability: writeCapability(
+              {
+                stream: testStream,
+                scope: 'transfer',
+                subject: transferRoute(subject, subjectId('cellar')),
+                notBeforeMs: now - 60_000,
+                expiresAtMs: now + 600_000,
+              },
+              operatorKey,
+            ),
+          },
+        )
+      },
+    })
+    for (const of of [subject, subjectId('cellar')]) {
+      const text = await client(worker).bundleText(of, { withPacks: true })
+      expect(text).toContain('"observed":[')
+      const { checks } = examine(text)
+      expect(checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
+      const bundle = JSON.parse(text) as Record<string, unknown>
+      const stripped = (list: string): unknown[] =>
+        (bundle[list] as object[]).map((each) =>
+          Object.fromEntries(Object.entries(each).filter(([name]) => name !== 'observed')),
+        )
+      const failing = (changes: Record<string, unknown>): string[] => {
+        const { digest: _, ...content } = { ...bundle, ...changes }
+        return examine(writeBundle(content))
+          .checks.filter(({ status }) => status === 'failed')
+          .map(({ id }) => id)
+      }
+      // All its readings on one subject is not what was signed.
+      expect(failing({ devices: stripped('devices') })).toStrictEqual(['evaluation'])
+      expect(failing({ roster: stripped('roster') })).toStrictEqual(
+        of === subject ? ['roster'] : [],
+      )
     }
   })
 

@@ -282,7 +282,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
   const rostered = list.run('roster', () => {
     established(isSigned, 'batch')
     demand(bundle.roster.length > 0, 'The bundle shows no line of the roster.')
-    for (const { entry, index, path } of bundle.roster) {
+    for (const { entry, index, path, observed } of bundle.roster) {
       assertInclusion(
         fromHex(batch.rosterRoot, 'batch.rosterRoot', 32),
         fromHex(rosterLeaf(entry), 'leaf', 32),
@@ -291,7 +291,13 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
         path.map((node) => fromHex(node, 'roster.path', 32)),
         keccakPairs,
       )
-      demand(entry.subject === report.subject, 'A line of the roster is on another subject.')
+      // A device may have gone to another subject, or come from one, since the period.
+      const wasThere =
+        observed?.some(
+          ({ fromMs = -Infinity, untilMs = Infinity }) =>
+            fromMs < report.periodEndMs && untilMs > report.periodStartMs,
+        ) ?? entry.subject === report.subject
+      demand(wasThere, 'A line of the roster is on another subject.')
     }
     const heard = bundle.roster.reduce((sum, { entry }) => sum + entry.heardReadings, 0)
     return {
@@ -401,7 +407,14 @@ function gatherEvidence(
       const receivedMs = device.receivedMs?.[index]
       return { ...packMark(pack), ...(receivedMs === undefined ? {} : { receivedMs }) }
     }),
-    readings: decoded.flatMap((pack) => pack.readings(tier)),
+    readings: decoded
+      .flatMap((pack) => pack.readings(tier))
+      .filter(
+        ({ timeMs }) =>
+          device.observed?.some(
+            ({ fromMs = -Infinity, untilMs = Infinity }) => timeMs >= fromMs && timeMs < untilMs,
+          ) ?? true,
+      ),
     calibrations: (device.calibrations ?? []).map(({ series, validFromMs, validUntilMs }) => ({
       device: key.id,
       series,

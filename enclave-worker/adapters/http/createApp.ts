@@ -7,9 +7,9 @@ import {
   maxCalibrationBytes,
 } from '#schemas/calibration/calibrationCertificate.ts'
 import type { Calibrations } from '../../enrolment/calibrations.ts'
-import type { Enrolments } from '../../enrolment/enrol.ts'
+import { type Enrolments, transferRequestSchema } from '../../enrolment/enrol.ts'
 import { packSequenceMediaType } from '#schemas/pack/packProfile.ts'
-import { writeMessage } from '#schemas/workerApi.ts'
+import { readMessage, writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
 import type { Bundles } from '../../batches/bundles.ts'
@@ -406,6 +406,16 @@ export function createApp(parts: AppParts): Hono {
       throw new NotFoundError('No such device is enrolled.', { field: 'device' })
     }
     return json(context, { device })
+  })
+
+  app.post('/v1/admin/devices/:device/transfer', async (context) => {
+    const device = hexParameter(context.req.param('device'), 'device', 32)
+    const body = await readJson(context, ingest)
+    const request = readMessage(transferRequestSchema, body, 'transfer')
+    // For both subjects at once: what one of them gets the other one loses.
+    const route = parts.enrolments.route(device, request)
+    parts.authorise(context.req.header('authorization'), 'transfer', route)
+    return json(context, await parts.enrolments.transfer(device, request))
   })
 
   app.post('/v1/admin/close', async (context) => {

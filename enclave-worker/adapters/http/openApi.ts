@@ -16,17 +16,18 @@ import {
   problemSchema,
   proofsSchema,
   reportListSchema,
+  retirementAnswerSchema,
   rosterPlaceSchema,
   rosterSchema,
+  transferAnswerSchema,
 } from '#schemas/workerAnswers.ts'
 import {
   attestationSchema,
   batchPageSchema,
-  hexSchema,
   signedBatchSchema,
   unsignedSchema,
 } from '#schemas/workerApi.ts'
-import { enrolmentRequestSchema } from '../../enrolment/enrol.ts'
+import { enrolmentRequestSchema, transferRequestSchema } from '../../enrolment/enrol.ts'
 import { packBodyTypes } from './packForms.ts'
 
 const rawTypes = [
@@ -101,8 +102,17 @@ export const calls: readonly Call[] = [
     path: '/v1/admin/devices/{device}/retire',
     summary: 'Take a device out of service; needs a capability.',
     parameters: [device],
-    answer: z.strictObject({ device: hexSchema(32) }),
+    answer: retirementAnswerSchema,
     problems: [400, 401, 403, 404],
+  },
+  {
+    method: 'post',
+    path: '/v1/admin/devices/{device}/transfer',
+    summary: 'Move a device to another subject from an instant on; needs a capability.',
+    parameters: [device],
+    answer: transferAnswerSchema,
+    takesJson: transferRequestSchema,
+    problems: [400, 401, 403, 404, 409, 413, 429, 503, 507],
   },
   {
     method: 'post',
