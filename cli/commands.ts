@@ -37,6 +37,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     description: 'look into signed packs, or sign one',
     load: async () => (await import('./pack.ts')).registerPack,
   },
+  device: {
+    description: 'allow what an operator may: transfer or retire a device, close what is due',
+    load: async () => (await import('./device.ts')).registerDevice,
+  },
   calibration: {
     description: 'sign, read and hand in a laboratory’s calibration certificates',
     load: async () => (await import('./calibration.ts')).registerCalibration,
