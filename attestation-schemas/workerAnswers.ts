@@ -99,6 +99,8 @@ export const reportListSchema = z.strictObject({
   reports: z.array(z.strictObject({ batchSequence: unsignedSchema, proven: provenReportSchema })),
   /** Ask again with `after` set to this; absent at the end. */
   next: unsignedSchema.optional(),
+  /** In the middle of a large batch: ask again with `from` set to this, too. */
+  nextIndex: uint32Schema.optional(),
 })
 
 /** Answer of `GET /v1/policies`. */

@@ -89,6 +89,15 @@ export const provenReportSchema = z.strictObject({
   lastReceivedMs: unsignedSchema,
 })
 
+/**
+ * A batch of more reports is served without them, and they are read by pages: one answer would be
+ * larger than anybody wants to hold.
+ */
+export const wholeBatchReports = 10_000
+
+/** Reports in a page of `GET /v1/batches/{sequence}/reports` at most. */
+export const maxReportsPerPage = 4096
+
 /** A signed batch and its reports. */
 export const signedBatchSchema = z.strictObject({
   batch: batchSchema,
@@ -98,6 +107,23 @@ export const signedBatchSchema = z.strictObject({
   signature: hexSchema(65),
   signer: hexSchema(20),
   reports: z.array(provenReportSchema),
+  /**
+   * Where to go on reading at `GET /v1/batches/{sequence}/reports?from=`; absent when `reports` are
+   * all of them.
+   */
+  nextReport: uint32Schema.optional(),
+})
+
+/** Answer of `GET /v1/batches/{sequence}/reports?from=N`: ascending, without gaps. */
+export const reportPageSchema = z.strictObject({
+  sequence: unsignedSchema,
+  /** Of the batch, so that pages of two batches are never taken for one. */
+  digest: hexSchema(32),
+  /** How many the batch has in all. */
+  reportCount: uint32Schema,
+  reports: z.array(provenReportSchema),
+  /** Ask again with `from` set to this; absent at the end. */
+  next: uint32Schema.optional(),
 })
 
 /** Answer of `GET /v1/batches?after=N`: ascending, without gaps, at most `limit` of them. */
@@ -128,6 +154,7 @@ export const attestationSchema = z.strictObject({
 
 export type ProvenReport = z.output<typeof provenReportSchema> & { readonly report: Report }
 export type SignedBatch = z.output<typeof signedBatchSchema> & { readonly batch: Batch }
+export type ReportPage = z.output<typeof reportPageSchema>
 export type BatchPage = z.output<typeof batchPageSchema>
 export type Attestation = z.output<typeof attestationSchema> & { readonly statement: Statement }
 

@@ -41,10 +41,12 @@ import {
 import {
   type Attestation,
   type BatchPage,
+  type ReportPage,
   type SignedBatch,
   attestationSchema,
   batchPageSchema,
   readMessage,
+  reportPageSchema,
   signedBatchSchema,
 } from './workerApi.ts'
 
@@ -199,6 +201,13 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
       ask(batchPageSchema, 'batch page', `/v1/batches?after=${after}&limit=${limit}`),
     batch: (sequence: bigint): Promise<SignedBatch> =>
       ask(signedBatchSchema, 'batch', `/v1/batches/${sequence}`),
+    /** Reports of one batch by pages: of one that is too large to be answered whole, the only way. */
+    batchReports: (sequence: bigint, from = 0, limit = 1000): Promise<ReportPage> =>
+      ask(
+        reportPageSchema,
+        'report page',
+        `/v1/batches/${sequence}/reports?from=${from}&limit=${limit}`,
+      ),
     countersignature: (sequence: bigint): Promise<Countersignature> =>
       ask(countersignatureSchema, 'countersignature', `/v1/batches/${sequence}/signature`),
     roster: (sequence: bigint): Promise<Roster> =>
@@ -222,11 +231,15 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
       ),
     proofs: (subject: Hex, limit = 20): Promise<Proofs> =>
       ask(proofsSchema, 'proofs', `/v1/proofs/${subject}?limit=${limit}`),
-    reports: (after: bigint, of: { subject?: Hex; policyId?: Hex } = {}): Promise<ReportList> =>
+    reports: (
+      after: bigint,
+      of: { subject?: Hex; policyId?: Hex; from?: number } = {},
+    ): Promise<ReportList> =>
       ask(
         reportListSchema,
         'report list',
         `/v1/reports?after=${after}` +
+          (of.from === undefined ? '' : `&from=${of.from}`) +
           (of.subject === undefined ? '' : `&subject=${of.subject}`) +
           (of.policyId === undefined ? '' : `&policy=${of.policyId}`),
       ),

@@ -13,11 +13,12 @@ import type { Hex } from '#schemas/bytes.ts'
 import { subjectId, zeroHash } from '#schemas/report.ts'
 import { signDigest } from '#schemas/signatures.ts'
 import { composeBatch } from './batches/composeBatch.ts'
-import { composeRoster, rosterOrder } from './batches/composeRoster.ts'
+import { createRosterDraft } from './batches/composeRoster.ts'
 import { createKeccakPairs } from './batches/keccakBatch.ts'
-import { createRosterHasher } from './batches/rosterRows.ts'
+import { rosterRowBytes } from './batches/rosterRows.ts'
+import { createSpanHasher } from './batches/spanHasher.ts'
 import { openLedger } from './ledger/ledger.ts'
-import { rosterRecords } from './ledger/records.ts'
+import { encodeJsonRecord, rosterRecords } from './ledger/records.ts'
 import { createSeal } from './ledger/seal.ts'
 import { applyDevice, applyPack, createState } from './state/workerState.ts'
 
@@ -75,10 +76,10 @@ globalThis.gc?.()
 const stateBytes = process.memoryUsage.rss() - before
 
 const hashPairs = await createKeccakPairs()
-const hashRoster = await createRosterHasher()
+const hashSpans = await createSpanHasher(() => Promise.resolve())
 const key = new Uint8Array(32).fill(7)
-// A worker keeps its devices in order from batch to batch, and its key is warm from its attestation.
-const inOrder = rosterOrder(state.devices.values())
+// A worker writes the roster while packs come in, and its key is warm from its attestation.
+const roster = createRosterDraft(state, () => 1e9)
 signDigest(zeroHash, key)
 
 type Marks = Record<string, number>
@@ -92,25 +93,28 @@ async function closeBatch(sequence: bigint): Promise<Marks> {
     marks[name] = Math.round(nowMs - lastMs)
     lastMs = nowMs
   }
-  const rows = composeRoster(inOrder, sequence, 60_000)
+  const rows = roster.compose(sequence, 60_000)
   mark('rowsMs')
-  const rosterLeaves = hashRoster(rows)
-  mark('leavesMs')
+  for (const part of rosterRecords(sequence, rows)) ledger.append(part.head, part.rows)
+  const written = ledger.commit()
+  const rosterRoots = await hashSpans.roots('roster', rows)
+  mark('hashedMs')
   const { digest } = composeBatch(
     {
       stream,
       sequence,
       previous: zeroHash,
-      reports: [],
-      rosterLeaves,
+      reports: { count: 0, roots: new Uint8Array() },
+      roster: { count: rows.length / rosterRowBytes, roots: rosterRoots },
       closedAtMs: 1,
       anchor: { number: 1n, hash: zeroHash },
     },
     hashPairs,
   )
   signDigest(digest, key)
-  mark('treeAndSignatureMs')
-  for (const part of rosterRecords(sequence, rows)) ledger.append(part.head, part.rows)
+  mark('signatureMs')
+  await written
+  ledger.append(encodeJsonRecord('head', { digest }))
   await ledger.commit()
   mark('durableMs')
   const { user, system } = process.cpuUsage(cpu)
@@ -126,6 +130,7 @@ const first = await closeBatch(1n)
 const later: Marks[] = []
 for (let batch = 2n; batch <= (isShort ? 3n : 8n); batch += 1n) {
   speak(batch)
+  roster.follow(batch, () => false)
   later.push(await closeBatch(batch))
 }
 await ledger.close()

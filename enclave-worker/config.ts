@@ -239,7 +239,7 @@ export const configSchema = z.strictObject({
   makers: z.array(makerSchema).max(100).default([]),
   maxDevicesPerSubject: z.int().min(1).max(1_000_000).default(1000),
   policies: z.array(z.unknown()).max(10_000),
-  assignments: z.array(assignmentSchema).max(100_000),
+  assignments: z.array(assignmentSchema).max(1_000_000),
 })
 
 export type RegistryTarget = {

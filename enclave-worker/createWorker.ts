@@ -22,7 +22,9 @@ import { createBatchReader } from './batches/batchReader.ts'
 import { createBundles } from './batches/bundles.ts'
 import { createPublicAnswers } from './batches/publicAnswers.ts'
 import { createKeccakPairs } from './batches/keccakBatch.ts'
+import { createReportHasher } from './batches/reportRows.ts'
 import { createRosterHasher } from './batches/rosterRows.ts'
+import { createSpanHasher } from './batches/spanHasher.ts'
 import { SigningHeldError, createCloser } from './batches/closer.ts'
 import { assertCapability } from '#schemas/capability.ts'
 import type { WorkerConfig } from './config.ts'
@@ -131,6 +133,7 @@ export function witnessesOf({ heads, peers = new Map() }: WorkerPorts): Witnesse
   ])
 }
 
+const assignmentsPerRecord = 10_000
 const freeSpaceCheckMs = 1000
 const retryMs = 2000
 
@@ -185,12 +188,13 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
   try {
     const state = createState(config.devices, config.calibrations)
     const ledgerFailed = Promise.withResolvers<unknown>()
+    const hashReports = await createReportHasher()
     const unfenced = await openLedger({
       folder: join(config.dataFolder, 'ledger'),
       stream: config.streamId,
       seal: await createLedgerSeal(config, ports),
       onRecord: (record, position) => {
-        replayRecord(state, decodeRecord(record), position)
+        replayRecord(state, decodeRecord(record), position, hashReports)
       },
       onFailure: ledgerFailed.resolve,
       failpoint: (name) => {
@@ -208,8 +212,12 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
       .map(({ key }) => key)
       .filter((key) => !state.assignments.has(key))
     if (fresh.length > 0) {
-      ledger.append(encodeJsonRecord('assignments', { atMs, keys: fresh }))
-      for (const key of fresh) applyAssignment(state, key, atMs)
+      // In pieces: a million keys are more than one record holds.
+      for (let from = 0; from < fresh.length; from += assignmentsPerRecord) {
+        const keys = fresh.slice(from, from + assignmentsPerRecord)
+        ledger.append(encodeJsonRecord('assignments', { atMs, keys }))
+        for (const key of keys) applyAssignment(state, key, atMs)
+      }
     }
     for (const laboratoryKey of freshRevocations(config.laboratories, state)) {
       const batchSequence = state.openSequence
@@ -352,6 +360,7 @@ async function runWorker(
   if (anchorBlocks === undefined) throw new BaseError('The anchor chain has no node.')
   const hashPairs = await createKeccakPairs()
   const hashRoster = await createRosterHasher()
+  const hashReports = await createReportHasher()
   const bell = createBatchBell()
   const closer = createCloser({
     stream,
@@ -363,7 +372,8 @@ async function runWorker(
     anchorBlocks,
     evaluate,
     hashPairs,
-    hashRoster,
+    hashReports,
+    hashSpans: await createSpanHasher((work) => pool.share(work)),
     sign: (digest) => keys.sign(digest),
     signer: keys.signer,
     isUncompared: () => guard.isPending(),
@@ -377,7 +387,7 @@ async function runWorker(
     failpoint: ports.failpoint,
   })
 
-  const batches = createBatchReader(stream, state, ledger, ports.tracer)
+  const batches = createBatchReader(stream, state, { ledger, hashPairs, hashReports }, ports.tracer)
   const answers = createPublicAnswers({
     state,
     ledger,
@@ -531,7 +541,10 @@ async function runWorker(
     port: server.port,
     signer: keys.signer,
     stream,
-    closeDue: () => closer.close(),
+    async closeDue() {
+      const head = await closer.close()
+      return head === undefined ? undefined : batches.signed(head.batch.sequence)
+    },
     failed: failed.promise,
     async stop() {
       if (stopped) return

@@ -1,9 +1,14 @@
 /**
- * A whole worker over a large fleet: every device sends packs over HTTP, then a window closes. What
- * it holds in memory, and how long it takes from the cut to the signed batch on the disk.
+ * A whole worker over a large fleet: every device sends packs over HTTP, then a window closes. How
+ * long it takes from the call that closes it, and from the cut, to the signed batch on the disk; and
+ * what the worker's process holds in memory, as the kernel tells it. The fleet is a process of its own.
  *
- * `node enclave-worker/fleet.bench.ts [--short] [--devices N] [--packs N] [--reports N]`
+ * `node enclave-worker/fleet.bench.ts [--short] [--devices N] [--packs N] [--reports N] [--windows N]`
+ *
+ * With more reports than devices each subject is judged by several policies: `--reports 1000000` closes
+ * a million of them into one batch. `--profile FILE` writes a profile of the last close.
  */
+import { type ChildProcess, fork } from 'node:child_process'
 import {
   type KeyObject,
   createPrivateKey,
@@ -11,17 +16,18 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
 import { streamId } from '#schemas/batch.ts'
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import { type DeviceKey, coseKeyBytes, deviceKeyFromJwk } from '#schemas/pack/deviceKey.ts'
 import { encodePack } from '#schemas/pack/encodePack.ts'
 import { noPrevious } from '#schemas/pack/packProfile.ts'
-import { readConfig } from './config.ts'
+import { type WorkerConfig, readConfig } from './config.ts'
 import { startWorker } from './createWorker.ts'
 import type { Span } from './tracing.ts'
 
@@ -31,16 +37,18 @@ const option = (name: string, fallback: number): number => {
 }
 const isShort = process.argv.includes('--short')
 const deviceCount = option('devices', isShort ? 500 : 100_000)
-const packsPerDevice = option('packs', 2)
+const packsPerDevice = option('packs', 1)
 const windows = option('windows', 3)
-/** How many subjects get a report at each close; the fleet is spread over them. */
-const subjectCount = option('reports', isShort ? 50 : 1000)
+const reportCount = option('reports', isShort ? 50 : 1000)
+/** The fleet is spread over as many subjects as there are reports, and each is judged once or more. */
+const subjectCount = Math.min(reportCount, deviceCount)
+const policyCount = Math.ceil(reportCount / subjectCount)
 const packsPerBody = 500
 const readingsPerPack = 10
 const stream = streamId('bench')
 
-type ToClient = { readonly window: number; readonly nowMs: number; readonly port: number }
-type FromClient = { readonly keys: string[] } | { readonly sent: number }
+type ToFleet = { readonly nowMs: number; readonly port: number } | { readonly wants: 'keys' }
+type FromFleet = { readonly keys: string[] } | { readonly sent: number }
 
 type FleetDevice = {
   readonly key: DeviceKey
@@ -49,7 +57,6 @@ type FleetDevice = {
   previous: Hex
 }
 
-/** The fleet lives in a thread of its own, so that its memory is told apart by what it says. */
 function runFleet(): void {
   const fleet = Array.from({ length: deviceCount }, (): FleetDevice => {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -61,9 +68,10 @@ function runFleet(): void {
       previous: noPrevious,
     }
   })
-  const say = (message: FromClient): void => parentPort?.postMessage(message, [])
-  say({ keys: fleet.map(({ key }) => toHex(coseKeyBytes(key))) })
-  async function speak({ nowMs, port }: ToClient): Promise<void> {
+  const say = (message: FromFleet): void => {
+    process.send?.(message)
+  }
+  async function speak(nowMs: number, port: number): Promise<void> {
     for (let round = 0; round < packsPerDevice; round += 1) {
       for (let from = 0; from < fleet.length; from += packsPerBody) {
         const packs = fleet.slice(from, from + packsPerBody).map((device) => {
@@ -101,34 +109,61 @@ function runFleet(): void {
     }
     say({ sent: fleet.length * packsPerDevice })
   }
-  parentPort?.on('message', (message: ToClient) => {
-    void speak(message)
+  process.on('message', (message: ToFleet) => {
+    if ('wants' in message) say({ keys: fleet.map(({ key }) => toHex(coseKeyBytes(key))) })
+    else void speak(message.nowMs, message.port)
   })
 }
 
-async function main(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'plumbline-fleet-'))
-  const client = new Worker(new URL(import.meta.url), {
-    argv: process.argv.slice(2),
-    workerData: {},
-  })
-  const hear = (): Promise<FromClient> =>
-    new Promise((resolve, reject) => {
-      client.once('message', resolve)
-      client.once('error', reject)
+/** What the kernel says about this process, in MB: now, and at its highest since it was last reset. */
+function resident(): { nowMegabytes: number; mostMegabytes: number } {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const megabytes = (name: string): number =>
+    Math.round((Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024) / 1e6)
+  return { nowMegabytes: megabytes('VmRSS'), mostMegabytes: megabytes('VmHWM') }
+}
+
+/** Begins a new highest mark (proc(5), `clear_refs`). */
+function resetMost(): void {
+  writeFileSync('/proc/self/clear_refs', '5')
+}
+
+async function ask(fleet: ChildProcess, message: ToFleet): Promise<FromFleet> {
+  const answer = new Promise<FromFleet>((resolve, reject) => {
+    fleet.once('message', (value) => {
+      resolve(value as FromFleet)
     })
-  const first = await hear()
-  if (!('keys' in first)) throw new Error('the fleet does not tell its keys')
-  globalThis.gc?.()
-  const baseBytes = process.memoryUsage.rss()
-  const startMs = Math.ceil(Date.now() / 60_000) * 60_000
-  let nowMs = startMs
+    fleet.once('exit', () => {
+      reject(new Error('the fleet has ended'))
+    })
+  })
+  fleet.send(message)
+  return answer
+}
+
+async function createConfig(fleet: ChildProcess, dataFolder: string): Promise<WorkerConfig> {
+  const answer = await ask(fleet, { wants: 'keys' })
+  if (!('keys' in answer)) throw new Error('the fleet does not tell its keys')
   const subjects = Array.from({ length: subjectCount }, (_, index) => `plant ${index}`)
-  const config = readConfig({
+  const policies = Array.from({ length: policyCount }, (_, index) => ({
+    version: 1,
+    name: `At least ${index + 1} Wh`,
+    signal: { series: 'power', unit: 'W', interval: '1s' },
+    window: { kind: 'tumbling', length: '1m', anchorMs: 0 },
+    interpolation: { kind: 'hold', max: '1s500ms' },
+    gaps: 'unknown',
+    minCoverage: '10%',
+    aggregates: [{ kind: 'integral', per: 'h', unit: 'Wh', negative: 'zero' }],
+    objectives: [{ measure: 'integral', operator: 'ge', limit: String(index + 1) }],
+    quality: {},
+    settlement: { measure: 'integral', unit: 'Wh', rounding: 'down' },
+    audience: { kind: 'anyone' },
+  }))
+  return readConfig({
     version: 1,
     stream: 'bench',
     listen: { host: '127.0.0.1', port: 0 },
-    dataFolder: folder,
+    dataFolder,
     guestAgent: 'http://127.0.0.1:1',
     registries: [{ chainId: 1, registry: `0x${'ab'.repeat(20)}`, rpcUrl: 'http://127.0.0.1:1' }],
     anchorChainId: 1,
@@ -136,7 +171,7 @@ async function main(): Promise<void> {
     allowedLatenessMs: 10_000,
     tickMs: 250,
     limits: { verifyThreads: 2, requestTimeoutMs: 120_000 },
-    devices: first.keys.map((publicKey, index) => ({
+    devices: answer.keys.map((publicKey, index) => ({
       publicKey,
       algorithm: 'ES256',
       subject: subjects[index % subjectCount],
@@ -144,37 +179,36 @@ async function main(): Promise<void> {
       intervalMs: 1000,
       series: ['power'],
     })),
-    policies: [
-      {
-        version: 1,
-        name: 'At least 1 Wh',
-        signal: { series: 'power', unit: 'W', interval: '1s' },
-        window: { kind: 'tumbling', length: '1m', anchorMs: 0 },
-        interpolation: { kind: 'hold', max: '1s500ms' },
-        gaps: 'unknown',
-        minCoverage: '10%',
-        aggregates: [{ kind: 'integral', per: 'h', unit: 'Wh', negative: 'zero' }],
-        objectives: [{ measure: 'integral', operator: 'ge', limit: '1' }],
-        quality: {},
-        settlement: { measure: 'integral', unit: 'Wh', rounding: 'down' },
-        audience: { kind: 'anyone' },
-      },
-    ],
-    assignments: subjects.map((subject) => ({ subject, policy: 'At least 1 Wh' })),
+    policies,
+    assignments: Array.from({ length: reportCount }, (_, index) => ({
+      subject: subjects[Math.floor(index / policyCount)],
+      policy: policies[index % policyCount]?.name,
+    })),
   })
-  const spans = new Map<string, number[]>()
-  const time = async <Result>(name: string, work: () => Promise<Result>): Promise<Result> => {
-    const begunMs = performance.now()
-    const result = await work()
-    const known = spans.get(name)
-    const tookMs = performance.now() - begunMs
-    if (known === undefined) spans.set(name, [tookMs])
-    else known.push(tookMs)
-    return result
-  }
+}
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'plumbline-fleet-'))
+  const fleet = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--fleet'], {
+    execArgv: [],
+    serialization: 'advanced',
+  })
+  const config = await createConfig(fleet, folder)
+  const startMs = Math.ceil(Date.now() / 60_000) * 60_000
+  let nowMs = startMs
+  const spans = new Map<string, { times: number; tookMs: number }>()
+  let cutMs = 0
   const span: Span = {
     tell: () => undefined,
-    during: (name, work) => time(name, () => work(span)),
+    async during(name, work) {
+      const begunMs = performance.now()
+      const result = await work(span)
+      const known = spans.get(name) ?? { times: 0, tookMs: 0 }
+      spans.set(name, known)
+      known.times += 1
+      known.tookMs += performance.now() - begunMs
+      return result
+    },
   }
   const worker = await startWorker(config, {
     clock: { nowMs: () => nowMs },
@@ -196,61 +230,85 @@ async function main(): Promise<void> {
     heads: new Map(),
     randomBytes: (length) => randomBytes(length),
     tracer: span,
+    failpoint: (name) => {
+      if (name === 'close.afterCut') cutMs = performance.now()
+    },
   })
+  const booted = resident()
+  resetMost()
   const closes: Record<string, number>[] = []
-  const answered = performance.now()
   let packs = 0
+  let sendingMs = 0
   for (let window = 0; window < windows; window += 1) {
-    spans.clear()
     const minuteMs = startMs + window * 60_000
     nowMs = minuteMs + 50_000
-    client.postMessage({ window, nowMs, port: worker.port } satisfies ToClient, [])
-    const answer = await hear()
+    const begunMs = performance.now()
+    const answer = await ask(fleet, { nowMs, port: worker.port })
     if ('sent' in answer) packs += answer.sent
+    sendingMs += performance.now() - begunMs
     // The minute has ended; the worker judges ahead while it waits for what is late.
+    spans.clear()
     nowMs = minuteMs + 62_000
-    let judged = -1
-    const count = (): number => spans.get('judge ahead')?.length ?? 0
-    while (judged < count() || count() < subjectCount) {
-      judged = count()
-      await sleep(500)
-    }
-    const aheadMs = (spans.get('judge ahead') ?? []).reduce((sum, each) => sum + each, 0)
+    while ((spans.get('judge ahead')?.times ?? 0) < reportCount) await sleep(200)
+    await sleep(1000)
+    const aheadMs = spans.get('judge ahead')?.tookMs ?? 0
     nowMs = minuteMs + 71_000
     spans.clear()
+    const profileAt = process.argv.indexOf('--profile')
+    const isProfiled = profileAt >= 0 && window === windows - 1
+    const session = new Session()
+    if (isProfiled) {
+      session.connect()
+      await session.post('Profiler.enable')
+      await session.post('Profiler.setSamplingInterval', { interval: 200 })
+      await session.post('Profiler.start')
+    }
+    const closingMs = performance.now()
     const signed = await worker.closeDue()
+    const doneMs = performance.now()
+    if (isProfiled) {
+      const { profile } = await session.post('Profiler.stop')
+      writeFileSync(process.argv[profileAt + 1] ?? 'close.cpuprofile', JSON.stringify(profile))
+      session.disconnect()
+    }
     if (signed === undefined) throw new Error('nothing was closed')
+    const of = (name: string): number => Math.round(spans.get(name)?.tookMs ?? 0)
     closes.push({
       reports: signed.batch.reportCount,
       devices: signed.batch.rosterCount,
       judgedAheadMs: Math.round(aheadMs),
+      wholeCallMs: Math.round(doneMs - closingMs),
+      cutToCallEndMs: Math.round(doneMs - cutMs),
       ...Object.fromEntries(
-        [...spans].map(([name, took]) => [
-          `${name.replace(' ', '')}Ms`,
-          Math.round(took.reduce((sum, each) => sum + each, 0)),
-        ]),
+        [...spans.keys()].map((name) => [`${name.replace(' ', '')}Ms`, of(name)]),
       ),
+      residentMegabytes: resident().nowMegabytes,
     })
   }
-  const seconds = (performance.now() - answered) / 1000
+  const running = resident()
   globalThis.gc?.()
-  const workerBytes = process.memoryUsage.rss() - baseBytes
+  await sleep(500)
   console.log(
     JSON.stringify({
       benchmark: 'a fleet over HTTP, closed and signed',
       devices: deviceCount,
       packs,
-      packsPerSecond: Math.round(packs / seconds),
-      /** What the worker added to a process that held the fleet already. */
-      workerMegabytes: Math.round(workerBytes / 1e6),
-      bytesPerDevice: Math.round(workerBytes / deviceCount),
+      packsPerSecond: Math.round((packs / sendingMs) * 1000),
+      /** The worker's process alone: after its boot, at the end, and at its highest in between. */
+      bootedMegabytes: booted.nowMegabytes,
+      bootMostMegabytes: booted.mostMegabytes,
+      residentMegabytes: running.nowMegabytes,
+      mostMegabytes: running.mostMegabytes,
+      collectedMegabytes: resident().nowMegabytes,
+      heapMegabytes: Math.round(process.memoryUsage().heapUsed / 1e6),
+      buffersMegabytes: Math.round(process.memoryUsage().arrayBuffers / 1e6),
       closes,
     }),
   )
   await worker.stop()
-  await client.terminate()
+  fleet.kill()
   rmSync(folder, { recursive: true, force: true })
 }
 
-if (isMainThread) await main()
-else if (workerData !== null) runFleet()
+if (process.argv.includes('--fleet')) runFleet()
+else await main()

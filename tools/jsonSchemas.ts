@@ -34,6 +34,7 @@ import {
   attestationSchema,
   batchPageSchema,
   batchSchema,
+  reportPageSchema,
   reportSchema,
   signedBatchSchema,
   statementSchema,
@@ -48,6 +49,10 @@ export const formats: Readonly<Record<string, { title: string; schema: z.ZodType
   batch: { title: 'Plumbline batch, version 1', schema: batchSchema },
   'signed-batch': { title: 'Plumbline signed batch with its reports', schema: signedBatchSchema },
   'batch-page': { title: 'Answer of GET /v1/batches', schema: batchPageSchema },
+  'report-page': {
+    title: 'Answer of GET /v1/batches/{sequence}/reports',
+    schema: reportPageSchema,
+  },
   policy: { title: 'Plumbline policy, version 1', schema: policySchema },
   statement: { title: 'Plumbline enclave statement, version 1', schema: statementSchema },
   attestation: { title: 'Answer of GET /v1/attestation', schema: attestationSchema },

@@ -92,11 +92,15 @@ export async function fetchBundles(
 async function listReports(client: WorkerClient) {
   const reports: Awaited<ReturnType<WorkerClient['reports']>>['reports'] = []
   let after: bigint | undefined = 0n
+  let from = 0
   while (after !== undefined) {
-    const from: bigint = after
-    const page = await patiently(() => client.reports(from))
+    const behind: bigint = after
+    const index = from
+    const page = await patiently(() => client.reports(behind, { from: index }))
     reports.push(...page.reports)
     after = page.next
+    // A large batch is listed in pieces.
+    from = page.nextIndex ?? 0
   }
   return reports
 }

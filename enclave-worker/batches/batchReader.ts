@@ -1,11 +1,10 @@
 import { type Hex, concatBytes } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { writeMessage } from '#schemas/workerApi.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import { type SignedBatch, wholeBatchReports, writeMessage } from '#schemas/workerApi.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import type { BatchEntry, WorkerState } from '../state/workerState.ts'
 import { type Tracer, noTracing } from '../tracing.ts'
-import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
+import { type BatchTools, type OpenedBatch, createBatchOpener } from './openBatch.ts'
 
 /** Raised when a batch is asked for that does not exist. */
 export class UnknownBatchError extends BaseError {
@@ -13,11 +12,16 @@ export class UnknownBatchError extends BaseError {
 }
 
 export type BatchReader = {
-  /** The answer of `GET /v1/batches`, as text: what was signed is served as it was stored. */
+  /** The answer of `GET /v1/batches`, as text. */
   pageText(after: bigint, limit: number): Promise<string>
-  /** @throws {@link UnknownBatchError} */
-  stored(sequence: bigint): Promise<StoredBatch>
+  /** A batch as it is served: without its reports when there are more than fit into one answer. */
+  signed(sequence: bigint): Promise<SignedBatch>
+  /** The same as text. */
   signedText(sequence: bigint): Promise<string>
+  /** The answer of `GET /v1/batches/{sequence}/reports`, as text. */
+  reportsText(sequence: bigint, from: number, limit: number): Promise<string>
+  /** @throws {@link UnknownBatchError} */
+  open(sequence: bigint): Promise<OpenedBatch>
   /** The roster as rows. @throws {@link UnknownBatchError} */
   rosterRows(sequence: bigint): Promise<Uint8Array>
 }
@@ -29,9 +33,11 @@ const cacheBytes = 32 * 1024 * 1024
 export function createBatchReader(
   stream: Hex,
   state: WorkerState,
-  ledger: Ledger,
+  tools: BatchTools,
   tracer: Tracer = noTracing,
 ): BatchReader {
+  const { ledger } = tools
+  const openBatch = createBatchOpener(tools)
   const texts = new Map<bigint, string>()
   let held = 0
 
@@ -44,17 +50,23 @@ export function createBatchReader(
     })
   }
 
-  async function record(sequence: bigint): Promise<{ signed: unknown }> {
-    const entry = entryOf(sequence)
-    const found = decodeRecord(await ledger.read(entry.position))
-    if (found.kind !== 'batch') throw new UnknownBatchError(`Batch ${sequence} is misplaced.`)
-    return found.json as { signed: unknown }
+  async function opened(sequence: bigint): Promise<OpenedBatch> {
+    return openBatch(entryOf(sequence))
+  }
+
+  async function signed(sequence: bigint): Promise<SignedBatch> {
+    const { head, reports } = await opened(sequence)
+    const { reportCount } = head.batch
+    if (reportCount > wholeBatchReports) return { ...head, reports: [], nextReport: 0 }
+    const stored = await reports(0, reportCount)
+    return { ...head, reports: stored.map(({ proven }) => proven) }
   }
 
   async function signedText(sequence: bigint): Promise<string> {
     const known = texts.get(sequence)
     if (known !== undefined) return known
-    const text = writeMessage((await record(sequence)).signed)
+    const text = writeMessage(await signed(sequence))
+    if (texts.has(sequence)) return text
     texts.set(sequence, text)
     held += text.length
     for (const [oldest, old] of texts) {
@@ -66,7 +78,22 @@ export function createBatchReader(
   }
 
   return {
+    signed,
     signedText,
+    open: opened,
+    async reportsText(sequence, from, limit) {
+      const { head, reports } = await opened(sequence)
+      const { reportCount } = head.batch
+      const stored = await reports(from, from + limit)
+      const next = from + stored.length
+      return writeMessage({
+        sequence,
+        digest: head.digest,
+        reportCount,
+        reports: stored.map(({ proven }) => proven),
+        ...(next < reportCount ? { next } : {}),
+      })
+    },
     async rosterRows(sequence) {
       const { roster } = entryOf(sequence)
       const parts: Uint8Array[] = []
@@ -75,9 +102,6 @@ export function createBatchReader(
         if (found.kind === 'roster') parts.push(found.rows)
       }
       return concatBytes(...parts)
-    },
-    async stored(sequence) {
-      return readStoredBatch(await record(sequence))
     },
     async pageText(after, limit) {
       const head = BigInt(state.batches.length)

@@ -89,12 +89,11 @@ export function createBundles(parts: {
     const places = state.reportsOf.get(subject) ?? []
     for (const place of [...places].reverse()) {
       if (sequence !== undefined && place.sequence !== sequence) continue
-      const stored = await batches.stored(place.sequence)
-      const proven = stored.signed.reports[place.index]
-      const closed = stored.closed[place.index]
-      if (proven === undefined || closed === undefined) continue
-      if (policyId === undefined || proven.report.policyId === policyId) {
-        return { signed: stored.signed, proven, closed }
+      const { head, reports } = await batches.open(place.sequence)
+      const [stored] = await reports(place.index, place.index + 1)
+      if (stored === undefined) continue
+      if (policyId === undefined || stored.proven.report.policyId === policyId) {
+        return { head, ...stored }
       }
     }
     throw new UnknownReportError('There is no such report on the subject.', {
@@ -145,10 +144,10 @@ export function createBundles(parts: {
   }
 
   async function compose(
-    { signed, proven, closed }: Awaited<ReturnType<typeof find>>,
+    { head, proven, closed }: Awaited<ReturnType<typeof find>>,
     withPacks: boolean,
   ): Promise<string> {
-    const { batch, signature, signer } = signed
+    const { batch, signature, signer } = head
     const assignment = byKey.get(closed.key)
     if (assignment === undefined) {
       throw new UnknownReportError('The report’s policy is no longer configured.', {
@@ -199,7 +198,7 @@ export function createBundles(parts: {
   return {
     async text(question) {
       const found = await find(question)
-      const key = `${found.signed.digest}/${found.proven.index}/${question.withPacks}`
+      const key = `${found.head.digest}/${found.proven.index}/${question.withPacks}`
       const known = texts.get(key)
       if (known !== undefined) return known
       if (working >= maxAtOnce) {

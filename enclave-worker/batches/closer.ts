@@ -1,18 +1,17 @@
-import type { Hex } from '#schemas/bytes.ts'
+import { type Hex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import type { PairHasher } from '#schemas/merkle/orderedTree.ts'
-import { zeroHash } from '#schemas/report.ts'
-import type { ProvenReport, SignedBatch } from '#schemas/workerApi.ts'
+import { type Report, zeroHash } from '#schemas/report.ts'
+import type { BatchHead } from '#schemas/workerAnswers.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { decodeRecord, encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
+import { encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
 import { type WorkerState, applyBatch, periodKey, settleTransfers } from '../state/workerState.ts'
 import { type Span, type Tracer, noTracing } from '../tracing.ts'
 import type { Assignment } from '../windows/assignment.ts'
-import { composeBatch, reportPath } from './composeBatch.ts'
-import { type RosterOrder, composeRoster, rosterOrder } from './composeRoster.ts'
-import type { RosterHasher } from './rosterRows.ts'
-import { type DuePeriod, type DueRules, duePeriods, endedWork, latePeriods } from './dueWork.ts'
+import { composeBatch } from './composeBatch.ts'
+import { createRosterDraft } from './composeRoster.ts'
+import { type DuePeriod, type DueRules, createDueWork, latePeriods } from './dueWork.ts'
 import {
   EvidenceDroppedError,
   evidenceKey,
@@ -20,7 +19,13 @@ import {
   judgePeriod,
   saysOtherwise,
 } from './judge.ts'
-import { type StoredBatch, readStoredBatch } from './storedBatch.ts'
+import { type JudgedOn, createJudgedAhead } from './judgedAhead.ts'
+import type { KeccakBatch } from './keccakBatch.ts'
+import { createBatchOpener } from './openBatch.ts'
+import { type ReportDraft, draftReports } from './reportParts.ts'
+import { rosterRowBytes } from './rosterRows.ts'
+import type { SpanHasher } from './spanHasher.ts'
+import type { StoredHead } from './storedBatch.ts'
 
 /** Raised when the clock or the anchor chain do not allow a batch to be signed now. */
 export class SigningHeldError extends BaseError {
@@ -36,10 +41,10 @@ export type CloserRules = DueRules & {
 
 export type Closer = {
   /** Closes what is due into one batch; `undefined` when nothing is. One at a time. */
-  close(): Promise<SignedBatch | undefined>
+  close(): Promise<BatchHead | undefined>
   /**
-   * Judges ahead what has ended and still waits, for as long as is given: what is judged now on packs
-   * that do not change any more need not be judged when the window closes.
+   * Judges ahead what has ended and still waits, and writes the next roster, for as long as is given:
+   * what is done now on packs that do not change any more need not be done when the window closes.
    */
   prepare(budgetMs: number): Promise<void>
   /** Does work when no batch is on its way, at once and between two of them. */
@@ -60,7 +65,8 @@ export type CloserParts = {
   readonly anchorBlocks: BlockSource
   readonly evaluate: Evaluator
   readonly hashPairs: PairHasher
-  readonly hashRoster: RosterHasher
+  readonly hashReports: KeccakBatch
+  readonly hashSpans: SpanHasher
   readonly sign: (digest: Hex) => Hex
   readonly signer: Hex
   readonly isAttested: () => boolean
@@ -68,7 +74,7 @@ export type CloserParts = {
   readonly isUncompared: () => boolean
   /** Resolves once every body that has arrived until now is in order. */
   readonly drain: () => Promise<void>
-  readonly onBatch: (batch: SignedBatch) => void
+  readonly onBatch: (batch: BatchHead) => void
   readonly log: Log
   readonly tracer?: Tracer | undefined
   readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
@@ -76,6 +82,12 @@ export type CloserParts = {
 
 /** A period that could not be judged is tried again after this, not at every tick. */
 const judgeAgainMs = 60_000
+
+/** Where nothing was left to judge ahead and no pack has come, it is not looked again before this. */
+const lookAgainMs = 1000
+
+/** Longest that packs wait for what is done ahead. */
+const breathMs = 2
 
 /** A subject that has been quiet for so long is worth judging ahead. */
 const settledMs = 500
@@ -108,13 +120,14 @@ async function anchorNow(
 export function createCloser(parts: CloserParts): Closer {
   const { state, ledger, clock, log, rules, tracer = noTracing } = parts
   const fail = parts.failpoint ?? (() => undefined)
-  let closing: Promise<SignedBatch | undefined> | undefined
+  let closing: Promise<BatchHead | undefined> | undefined
   let heldBecause: string | undefined
   let lastCloseMs = 0
-  let inOrder: (RosterOrder & { readonly version: number }) | undefined
+  const roster = createRosterDraft(state)
+  const work = createDueWork(parts.assignments, state, rules)
+  const openBatch = createBatchOpener(parts)
   /** Assignments that could not be judged, and when to try again. */
   const notBeforeMs = new Map<string, number>()
-  const asleepUntilMs = new Map<string, number>()
 
   function isOverdue(nowMs: number): boolean {
     const { maxBatchIntervalMs } = rules
@@ -128,57 +141,99 @@ export function createCloser(parts: CloserParts): Closer {
     return state.openSequence > BigInt(state.batches.length) + 1n
   }
 
-  /** What was judged ahead, and on which packs. */
-  const ahead = new Map<string, { readonly evidence: string; readonly judged: JudgedPeriod }>()
-  const aheadKey = ({ assignment, period }: DuePeriod): string =>
-    `${assignment.key}/${periodKey(period)}`
+  const ahead = createJudgedAhead(parts.hashReports)
 
-  async function judgeOrRecall(entry: DuePeriod, sequence: bigint): Promise<JudgedPeriod> {
-    const known = ahead.get(aheadKey(entry))
-    if (known?.evidence === evidenceKey(entry, sequence, state)) return known.judged
-    return judgePeriod(entry, sequence, zeroHash, parts)
+  function versionOf({ assignment }: DuePeriod): number {
+    return state.evidenceVersions.get(assignment.subject) ?? 0
+  }
+
+  /** Whether a judgement that was made ahead still rests on what it rested on. */
+  function stands(entry: DuePeriod, on: JudgedOn, sequence: bigint): boolean {
+    // Nothing has come for the subject, and nothing that had come belongs to a later batch.
+    if (!on.isCut && on.version === versionOf(entry)) return true
+    return on.evidence === evidenceKey(entry, sequence, state)
+  }
+
+  /** Where judging ahead goes on the next time, and what it has found nothing left in. */
+  let place = 0
+  let nothingLeft = { packs: -1, atMs: 0 }
+
+  async function judgeAhead(entry: DuePeriod, sequence: bigint): Promise<void> {
+    const { assignment, period } = entry
+    const on: JudgedOn = {
+      version: versionOf(entry),
+      isCut: state.openSequence > sequence,
+      evidence: evidenceKey(entry, sequence, state),
+    }
+    try {
+      const judged = await tracer.during('judge ahead', () =>
+        judgePeriod(entry, sequence, zeroHash, parts),
+      )
+      // Meanwhile it may have been closed: then nothing would ever take it away again.
+      if (closing === undefined) ahead.put(judged, on)
+    } catch {
+      // It is tried again when it is due, and said then.
+      ahead.drop(assignment, period)
+    }
   }
 
   async function prepare(budgetMs: number): Promise<void> {
     const untilMs = performance.now() + budgetMs
+    const isOver = (): boolean => performance.now() > untilMs || closing !== undefined
     const nowMs = clock.nowMs()
-    const { waiting } = endedWork(parts.assignments, state, rules, nowMs, asleepUntilMs)
     const sequence = BigInt(state.batches.length) + 1n
-    for (const entry of waiting) {
-      if (performance.now() > untilMs || closing !== undefined) return
-      // A subject that is sending will have said more by then.
-      const spokenMs = state.lastIngestMs.get(entry.assignment.subject) ?? 0
-      if (nowMs - spokenMs < settledMs) continue
-      const evidence = evidenceKey(entry, sequence, state)
-      if (ahead.get(aheadKey(entry))?.evidence === evidence) continue
-      try {
-        const judged = await tracer.during('judge ahead', () =>
-          judgePeriod(entry, sequence, zeroHash, parts),
-        )
-        ahead.set(aheadKey(entry), { evidence, judged })
-      } catch {
-        // It is tried again when it is due, and said then.
-        ahead.delete(aheadKey(entry))
-      }
-      // Packs come first: what waits at the door is let in between two judgements.
-      await new Promise((resolve) => {
-        setImmediate(resolve)
+    const breathe = (): Promise<void> =>
+      // Packs come first: what waits at the door is let in between two pieces of work.
+      new Promise((resolve) => {
+        setImmediate(() => {
+          breathedMs = performance.now()
+          resolve()
+        })
       })
+    let breathedMs = performance.now()
+    const isBreathless = (): boolean => performance.now() - breathedMs > breathMs
+    while (!isOver() && !roster.follow(sequence, isBreathless)) await breathe()
+    const isQuiet = nothingLeft.packs === state.acceptedPacks
+    if (isQuiet && Math.abs(nowMs - nothingLeft.atMs) < lookAgainMs) return
+    const { acceptedPacks } = state
+    let isLeft = false
+    for (let looked = 0; looked < parts.assignments.length; looked += 1) {
+      if (looked % 256 === 0 && isOver()) return
+      place = (place + 1) % parts.assignments.length
+      for (const entry of work.ended(place, nowMs)) {
+        if (entry.isDue) continue
+        const { assignment, period } = entry
+        const on = ahead.find(assignment, period)
+        if (on !== undefined && !on.isCut && on.version === versionOf(entry)) continue
+        // A subject that is sending will have said more by then.
+        const isSending = nowMs - (state.lastIngestMs.get(assignment.subject) ?? 0) < settledMs
+        isLeft ||= isSending
+        if (isSending || (on !== undefined && stands(entry, on, sequence))) continue
+        await judgeAhead(entry, sequence)
+        if (!isBreathless()) continue
+        await breathe()
+        if (isOver()) return
+      }
     }
+    if (!isLeft) nothingLeft = { packs: acceptedPacks, atMs: nowMs }
   }
 
   async function judgeAll(
     due: readonly DuePeriod[],
     late: readonly DuePeriod[],
     sequence: bigint,
-  ): Promise<JudgedPeriod[]> {
-    const judged: JudgedPeriod[] = []
+  ): Promise<ReportDraft> {
+    const draft = draftReports(parts.hashReports, due.length + late.length)
     const stopped = new Set<string>()
     for (const entry of due) {
       // A window's periods close in order: behind one that cannot be judged the rest wait.
       if (stopped.has(entry.assignment.key)) continue
+      const { assignment, period } = entry
+      const on = ahead.find(assignment, period)
+      const isKept = on !== undefined && stands(entry, on, sequence)
+      if (isKept && ahead.copy(assignment, period, draft)) continue
       try {
-        judged.push(await judgeOrRecall(entry, sequence))
+        draft.add(await judgePeriod(entry, sequence, zeroHash, parts))
       } catch (error) {
         stopped.add(entry.assignment.key)
         notBeforeMs.set(entry.assignment.key, clock.nowMs() + judgeAgainMs)
@@ -196,11 +251,11 @@ export function createCloser(parts: CloserParts): Closer {
       if (closed === undefined) continue
       const again = await judgeAgain(entry, sequence, closed.firstLeaf)
       if (again === undefined) continue
-      const before = (await readBatch(closed.batchSequence)).signed.reports[closed.index]
-      if (before !== undefined && saysOtherwise(again.report, before.report)) judged.push(again)
+      const before = await reportAt(closed.batchSequence, closed.index)
+      if (before !== undefined && saysOtherwise(again.report, before)) draft.add(again)
       else state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
     }
-    return judged
+    return draft
   }
 
   /** A late pack about a time of which evidence was dropped amends nothing: half is no evidence. */
@@ -238,29 +293,27 @@ export function createCloser(parts: CloserParts): Closer {
     return !isSame
   }
 
-  async function readBatch(sequence: bigint): Promise<StoredBatch> {
+  async function reportAt(sequence: bigint, index: number): Promise<Report | undefined> {
     const entry = state.batches[Number(sequence) - 1]
     if (entry === undefined) throw new BaseError(`Batch ${sequence} is not there.`)
-    const record = decodeRecord(await ledger.read(entry.position))
-    if (record.kind !== 'batch') throw new BaseError(`Batch ${sequence} is not where it should be.`)
-    return readStoredBatch(record.json)
+    const [stored] = await (await openBatch(entry)).reports(index, index + 1)
+    return stored?.proven.report
   }
 
-  async function closeNow(): Promise<SignedBatch | undefined> {
+  async function closeNow(): Promise<BatchHead | undefined> {
     const nowMs = clock.nowMs()
     settleTransfers(state, nowMs)
     const owed = isOwed()
-    const find = (): { due: DuePeriod[]; late: DuePeriod[] } => ({
-      due: owed
-        ? []
-        : duePeriods(parts.assignments, state, rules, nowMs, asleepUntilMs).filter(
-            ({ assignment }) => nowMs >= (notBeforeMs.get(assignment.key) ?? 0),
-          ),
-      late: owed ? [] : latePeriods(parts.assignments, state, rules, nowMs).filter(hasNews),
-    })
-    const isIdle = ({ due, late }: ReturnType<typeof find>): boolean =>
-      due.length === 0 && late.length === 0 && !owed && !isOverdue(nowMs)
-    if (isIdle(find())) return undefined
+    const isReady = ({ assignment }: DuePeriod): boolean =>
+      notBeforeMs.size === 0 || nowMs >= (notBeforeMs.get(assignment.key) ?? 0)
+    const findLate = (): DuePeriod[] =>
+      owed ? [] : latePeriods(parts.assignments, state, rules, nowMs).filter(hasNews)
+    const findDue = (): DuePeriod[] => (owed ? [] : work.due(nowMs).filter(isReady))
+    const isCalled = owed || isOverdue(nowMs)
+    // Where some cannot be judged, whether others are due takes a whole look.
+    const isAnyDue = (): boolean =>
+      notBeforeMs.size === 0 ? work.isAnyDue(nowMs) : findDue().length > 0
+    if (!isCalled && !isAnyDue() && findLate().length === 0) return undefined
     if (!parts.isAttested()) {
       throw new SigningHeldError('This boot’s keys are not attested yet.', {
         field: 'attestation',
@@ -278,8 +331,9 @@ export function createCloser(parts: CloserParts): Closer {
       const anchor = await span.during('anchor', () => anchorNow(parts.anchorBlocks, nowMs, rules))
       await span.during('drain', () => parts.drain())
       // What was on its way has arrived: a subject that has just spoken may have to be left alone.
-      const found = find()
-      return isIdle(found) ? undefined : signBatch(span, found, anchor)
+      const found = { due: findDue(), late: findLate() }
+      const isIdle = found.due.length === 0 && found.late.length === 0
+      return isIdle && !isCalled ? undefined : signBatch(span, found, anchor)
     })
   }
 
@@ -287,95 +341,80 @@ export function createCloser(parts: CloserParts): Closer {
     span: Span,
     { due, late }: { readonly due: readonly DuePeriod[]; readonly late: readonly DuePeriod[] },
     anchor: ChainBlock,
-  ): Promise<SignedBatch> {
+  ): Promise<BatchHead> {
     const sequence = BigInt(state.batches.length) + 1n
     const before = state.batches.at(-1)
     const cutMs = performance.now()
     // The cut: packs accepted from here on are promised to the batch after this one.
     if (state.openSequence <= sequence) state.openSequence = sequence + 1n
     await fail('close.afterCut')
-    const judged = await span.during('judge', () => judgeAll(due, late, sequence))
+    const draft = await span.during('judge', () => judgeAll(due, late, sequence))
 
     // Never backwards, whatever the host does to its clock.
     const closedAtMs = Math.max(clock.nowMs(), before?.closedAtMs ?? 0)
     const sinceMs = before?.closedAtMs ?? state.firstBootMs ?? closedAtMs
     settleTransfers(state, closedAtMs)
-    if (inOrder?.version !== state.fleetVersion) {
-      inOrder = { ...rosterOrder(state.devices.values()), version: state.fleetVersion }
-    }
-    const order = inOrder
-    const { rows, composed } = await span.during('compose', () => {
-      const lines = composeRoster(order, sequence, closedAtMs - sinceMs, state.enrolments.retired)
-      return Promise.resolve({
-        rows: lines,
-        composed: composeBatch(
-          {
-            stream: parts.stream,
-            sequence,
-            previous: before?.digest ?? zeroHash,
-            reports: judged.map(({ report }) => report),
-            rosterLeaves: parts.hashRoster(lines),
-            closedAtMs,
-            anchor,
-          },
-          parts.hashPairs,
-        ),
-      })
+    const { rows, places } = await span.during('write', () => {
+      const lines = roster.compose(sequence, closedAtMs - sinceMs)
+      const append = ({ head, rows: part }: { head: Uint8Array; rows: Uint8Array }) =>
+        ledger.append(head, part)
+      const appended = {
+        roster: rosterRecords(sequence, lines).map(append),
+        reports: draft.records(sequence).map(append),
+      }
+      return Promise.resolve({ rows: lines, places: appended })
     })
-    const { batch, digest, leaves, tree } = composed
+    // On their way to the disk while they are hashed. Without the head that follows they are nothing.
+    const written = ledger.commit()
+    written.catch(() => undefined) // the next append says so
+    const { batch, digest, partRoots } = await span.during('compose', async () => {
+      const rosterRoots = await parts.hashSpans.roots('roster', rows)
+      const reportRoots = await parts.hashSpans.roots('leaves', draft.leaves())
+      const composed = composeBatch(
+        {
+          stream: parts.stream,
+          sequence,
+          previous: before?.digest ?? zeroHash,
+          reports: { count: draft.count(), roots: reportRoots },
+          roster: { count: rows.length / rosterRowBytes, roots: rosterRoots },
+          closedAtMs,
+          anchor,
+        },
+        parts.hashPairs,
+      )
+      return { ...composed, partRoots: reportRoots }
+    })
     const signature = await span.during('sign', () => Promise.resolve(parts.sign(digest)))
-    const reports = judged.map((entry, index): ProvenReport => ({
-      subjectName: entry.assignment.subjectName,
-      policyName: entry.assignment.policy.name,
-      report: entry.report,
-      index,
-      path: reportPath(tree, index),
-      lastReadingMs: BigInt(entry.lastReadingMs),
-      lastReceivedMs: BigInt(entry.lastReceivedMs),
-    }))
-    const signed: SignedBatch = {
-      batch,
-      digest,
-      signature,
-      signer: parts.signer,
-      reports,
-    }
-    const stored: StoredBatch = {
-      signed,
-      closed: judged.map((entry, index) => ({
-        key: entry.assignment.key,
-        startMs: entry.period.startMs,
-        endMs: entry.period.endMs,
-        ...(entry.assignment.impactClass === undefined
-          ? {}
-          : { impactClass: entry.assignment.impactClass }),
-        firstLeaf:
-          entry.report.amends === zeroHash ? (leaves[index] ?? zeroHash) : entry.report.amends,
-        index,
-      })),
+    const signed: BatchHead = { batch, digest, signature, signer: parts.signer }
+    const stored: StoredHead = {
+      head: signed,
+      rosterParts: places.roster.length,
+      reportParts: places.reports.length,
+      partRoots: places.reports.map((_, part) =>
+        toHex(partRoots.subarray(part * 32, part * 32 + 32)),
+      ),
     }
     await fail('close.beforeAppend')
-    const roster = rosterRecords(sequence, rows).map((part) => ledger.append(part.head, part.rows))
-    const position = ledger.append(encodeJsonRecord('batch', stored))
+    const position = ledger.append(encodeJsonRecord('head', stored))
     // The packs it speaks about lie before it in the same file: one sync covers both.
     await span.during('durable', () => ledger.commit())
     lastCloseMs = performance.now() - cutMs
-    for (const entry of judged) ahead.delete(aheadKey(entry))
     await fail('close.afterCommit')
-    applyBatch(state, { sequence, digest, closedAtMs, closed: stored.closed }, position, roster)
+    applyBatch(state, { sequence, digest, closedAtMs, position, ...places }, draft.closed())
     log('info', 'batch signed', {
       sequence,
       digest,
-      reports: reports.length,
+      reports: batch.reportCount,
       devices: batch.rosterCount,
     })
     span.tell({
       batch: String(sequence),
       digest,
-      reports: reports.length,
+      reports: batch.reportCount,
       devices: batch.rosterCount,
     })
     parts.onBatch(signed)
+    for (const { assignment, period } of due) ahead.drop(assignment, period)
     return signed
   }
 

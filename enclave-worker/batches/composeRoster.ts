@@ -1,5 +1,5 @@
-import type { DeviceState } from '../state/workerState.ts'
-import { rosterRowBytes, writeRosterNames, writeRosterRow } from './rosterRows.ts'
+import type { DeviceState, WorkerState } from '../state/workerState.ts'
+import { rosterRowBytes, writeExpected, writeRosterNames, writeRosterRow } from './rosterRows.ts'
 
 const largestUint32 = 0xffffffff
 
@@ -9,62 +9,150 @@ export function expectedReadings(spanMs: number, intervalMs: number, series: num
   return Math.min(largestUint32, Math.floor(spanMs / intervalMs) * series)
 }
 
-/** The enrolled devices in the order of a roster, and their rows with nothing in them but names. */
-export type RosterOrder = {
-  readonly devices: readonly DeviceState[]
-  readonly blank: Buffer
-  /** Where rosters are composed, one after the other. */
-  readonly rows: Buffer
+/**
+ * The roster of the next batch while packs come in: what can be said of a device is written when it
+ * has spoken, and only what the instant of closing decides is left for the close.
+ */
+export type RosterDraft = {
+  /**
+   * Writes what has not been written yet, until `isOver` says that others have to go on. Answers
+   * whether everything is.
+   */
+  follow(sequence: bigint, isOver: () => boolean): boolean
+  /**
+   * The roster of a batch as rows: every enrolled device in ascending order of its id, heard or not.
+   * They stand until this is asked for something again.
+   *
+   * @param spanMs - Time since the batch before, or since the worker first started.
+   */
+  compose(sequence: bigint, spanMs: number): Uint8Array
 }
 
-/**
- * Puts devices in the order of a roster. Sorting a hundred thousand takes longer than hashing them:
- * it is done once for as long as the fleet stays as it is.
- */
-export function rosterOrder(devices: Iterable<DeviceState>): RosterOrder {
-  const enrolled = [...devices]
+/** The enrolled devices in the order of a roster. */
+type Order = {
+  readonly version: number
+  readonly devices: readonly DeviceState[]
+  readonly places: Map<DeviceState, number>
+  readonly rows: Buffer
+  readonly view: DataView
+  readonly intervalsMs: Float64Array
+  readonly series: Float64Array
+}
+
+/** Sorting a hundred thousand takes longer than hashing them: done once while a fleet stays as it is. */
+function putInOrder({
+  devices,
+  fleetVersion,
+}: Pick<WorkerState, 'devices' | 'fleetVersion'>): Order {
+  const enrolled = [...devices.values()]
     .filter((device) => device.enrolled !== undefined)
     .sort((left, right) => (left.id < right.id ? -1 : 1))
-  const blank = Buffer.alloc(enrolled.length * rosterRowBytes)
-  for (const [index, device] of enrolled.entries()) {
-    if (device.enrolled === undefined) continue
-    writeRosterNames(blank, index, device.id, device.enrolled.subject)
+  // Shared, so that threads can help to hash it.
+  const rows = Buffer.from(new SharedArrayBuffer(enrolled.length * rosterRowBytes))
+  const order: Order = {
+    version: fleetVersion,
+    devices: enrolled,
+    places: new Map(),
+    rows,
+    view: new DataView(rows.buffer, rows.byteOffset, rows.length),
+    intervalsMs: new Float64Array(enrolled.length),
+    series: new Float64Array(enrolled.length),
   }
-  return { devices: enrolled, blank, rows: Buffer.alloc(blank.length) }
+  for (const [place, device] of enrolled.entries()) {
+    if (device.enrolled === undefined) continue
+    order.places.set(device, place)
+    order.intervalsMs[place] = device.enrolled.intervalMs
+    order.series[place] = device.enrolled.series?.length ?? 1
+    writeRosterNames(rows, place, device.id, device.enrolled.subject)
+  }
+  return order
 }
 
-/**
- * The roster of a batch as rows: every enrolled device in ascending order of its id, heard or not.
- * They stand until the next is composed with the same order.
- *
- * @param order - As {@link rosterOrder} gives it.
- * @param spanMs - Time since the batch before, or since the worker first started.
- * @param retired - Devices of which nothing is expected: on the roster only with what they sent.
- */
-export function composeRoster(
-  { devices, blank, rows }: RosterOrder,
-  sequence: bigint,
-  spanMs: number,
-  retired: ReadonlySet<string> = new Set(),
-): Buffer {
-  blank.copy(rows)
-  const view = new DataView(rows.buffer, rows.byteOffset, rows.length)
-  const batch = Number(sequence)
-  let end = 0
-  // By index: an iterator's pair for each device is a tenth of the whole.
-  for (let index = 0; index < devices.length; index += 1) {
-    const device = devices[index]
-    const enrolled = device?.enrolled
-    if (device === undefined || enrolled === undefined) continue
-    const { packs } = device
-    const { from, to } = packs.ofBatch(batch)
-    if (from === to && retired.size > 0 && retired.has(device.id)) continue
-    const at = end * rosterRowBytes
-    // Names stand already, except behind a device that was left out.
-    if (end !== index) blank.copy(rows, at, index * rosterRowBytes, (index + 1) * rosterRowBytes)
-    const expected = expectedReadings(spanMs, enrolled.intervalMs, enrolled.series?.length ?? 1)
-    writeRosterRow(view, at, device, expected, from, to)
-    end += 1
+/** Rows that are written between two looks at the time. */
+const rowsAtOnce = 512
+
+/** A fleet that is still growing is put in order when a batch needs it, not all the time. */
+const settledMs = 5000
+
+export function createRosterDraft(
+  state: WorkerState,
+  nowMs = () => performance.now(),
+): RosterDraft {
+  let order: Order | undefined
+  /** What the rows are of: those before `written` are right, but for devices in `unwritten`. */
+  let drafted = 0n
+  let written = 0
+  let seen = { version: -1, sinceMs: 0 }
+
+  function writeRow(device: DeviceState, place: number, { view }: Order): void {
+    const { from, to } = device.packs.ofBatch(Number(drafted))
+    writeRosterRow(view, place * rosterRowBytes, device, from, to)
   }
-  return rows.subarray(0, end * rosterRowBytes)
+
+  function begin(sequence: bigint): Order {
+    if (order?.version !== state.fleetVersion) {
+      order = putInOrder(state)
+      written = 0
+    }
+    if (drafted !== sequence) {
+      drafted = sequence
+      written = 0
+    }
+    return order
+  }
+
+  function writeAll(now: Order, isOver: () => boolean): boolean {
+    while (written < now.devices.length) {
+      const end = Math.min(now.devices.length, written + rowsAtOnce)
+      for (; written < end; written += 1) {
+        const device = now.devices[written]
+        if (device !== undefined) writeRow(device, written, now)
+      }
+      if (isOver()) return false
+    }
+    const { unwritten } = state
+    while (unwritten.length > 0) {
+      for (const device of unwritten.splice(-rowsAtOnce)) {
+        device.isUnwritten = false
+        const place = now.places.get(device)
+        if (place !== undefined) writeRow(device, place, now)
+      }
+      if (isOver()) return false
+    }
+    return true
+  }
+
+  /** Devices of which nothing is expected are on the roster only with what they sent. */
+  function withoutRetired({ devices, rows }: Order): Uint8Array {
+    const { retired } = state.enrolments
+    const left = Buffer.from(new SharedArrayBuffer(rows.length))
+    let end = 0
+    for (const [place, device] of devices.entries()) {
+      const { from, to } = device.packs.ofBatch(Number(drafted))
+      if (from === to && retired.has(device.id)) continue
+      const start = place * rosterRowBytes
+      rows.copy(left, end, start, start + rosterRowBytes)
+      end += rosterRowBytes
+    }
+    return left.subarray(0, end)
+  }
+
+  return {
+    follow(sequence, isOver) {
+      const { fleetVersion } = state
+      if (seen.version !== fleetVersion) seen = { version: fleetVersion, sinceMs: nowMs() }
+      if (order?.version !== fleetVersion && nowMs() - seen.sinceMs < settledMs) return true
+      return writeAll(begin(sequence), isOver)
+    },
+    compose(sequence, spanMs) {
+      const now = begin(sequence)
+      writeAll(now, () => false)
+      const { view, intervalsMs, series } = now
+      for (let place = 0; place < intervalsMs.length; place += 1) {
+        const expected = expectedReadings(spanMs, intervalsMs[place] ?? 1, series[place] ?? 1)
+        writeExpected(view, place * rosterRowBytes, expected)
+      }
+      return state.enrolments.retired.size > 0 ? withoutRetired(now) : now.rows
+    },
+  }
 }

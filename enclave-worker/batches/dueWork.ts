@@ -1,4 +1,9 @@
-import { type WorkerState, periodKey, rightKey } from '../state/workerState.ts'
+import {
+  type AssignmentState,
+  type WorkerState,
+  periodKey,
+  rightKey,
+} from '../state/workerState.ts'
 import { clipSpans, observedSpans } from '../state/tenure.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { isComplete } from '../windows/complete.ts'
@@ -35,70 +40,110 @@ export function isGranted(
   return granted.some((other) => periodsOverlap(other, period))
 }
 
-/**
- * Which periods can be closed now. Pure: the state is only read.
- *
- * @param asleepUntilMs - The caller's memory from call to call: assignments with nothing to close
- *   are not looked at before their next period has ended. Closed periods never open again, so that
- *   nothing but the clock can wake one.
- */
-export function duePeriods(
-  assignments: readonly Assignment[],
-  state: WorkerState,
-  rules: DueRules,
-  nowMs: number,
-  asleepUntilMs = new Map<string, number>(),
-): DuePeriod[] {
-  return endedWork(assignments, state, rules, nowMs, asleepUntilMs).due
+/** A period that has ended and is not closed, and whether that is due. */
+export type EndedPeriod = DuePeriod & { readonly isDue: boolean }
+
+/** Looks for what has to be closed. The state is only read. */
+export type DueWork = {
+  /** Whether any period is due, without looking for all of them. */
+  isAnyDue(nowMs: number): boolean
+  /** Which periods can be closed now. */
+  due(nowMs: number): DuePeriod[]
+  /**
+   * Periods of one assignment that have ended and are not closed, by its place; those that wait for
+   * others of their end to be heard count as not due.
+   */
+  ended(place: number, nowMs: number): EndedPeriod[]
 }
 
-/** Periods that have ended and are not closed: those that are due now, and those that still wait. */
-export function endedWork(
+/**
+ * Remembers from call to call when an assignment can be due at the earliest: closed periods never open
+ * again, so that nothing but the clock can wake one that has nothing to close.
+ */
+export function createDueWork(
   assignments: readonly Assignment[],
   state: WorkerState,
   rules: DueRules,
-  nowMs: number,
-  asleepUntilMs = new Map<string, number>(),
-): { readonly due: DuePeriod[]; readonly waiting: DuePeriod[] } {
-  const ended: (DuePeriod & { readonly isNow: boolean })[] = []
-  for (const assignment of assignments) {
-    if ((asleepUntilMs.get(assignment.key) ?? 0) > nowMs) continue
-    const known = state.assignments.get(assignment.key)
-    if (known === undefined) continue
-    const fromMs = Math.max(assignment.fromMs ?? known.knownSinceMs, 0)
-    const resumeMs = assignment.periods === undefined ? known.lastClosedStartMs : undefined
+): DueWork {
+  /** By place: none of its periods ends before. */
+  const asleepUntilMs = new Float64Array(assignments.length)
+  /** By place: none of its periods is due before, unless everybody has been heard. */
+  const waitsUntilMs = new Float64Array(assignments.length)
+  const known: (AssignmentState | undefined)[] = []
+
+  function ended(place: number, nowMs: number): EndedPeriod[] {
+    if ((asleepUntilMs[place] ?? 0) > nowMs) return []
+    const assignment = assignments[place]
+    if (assignment === undefined) return []
+    const now = (known[place] ??= state.assignments.get(assignment.key))
+    if (now === undefined) return []
+    const { policy, periods, subject } = assignment
+    const { knownSinceMs } = now
+    const fromMs = Math.max(assignment.fromMs ?? knownSinceMs, 0)
+    const resumeMs = periods === undefined ? now.lastClosedStartMs : undefined
     const candidates = endedPeriods(
-      assignment.policy.window,
-      assignment.periods,
+      policy.window,
+      periods,
       resumeMs === undefined ? fromMs : Math.max(fromMs, resumeMs),
       nowMs,
       periodsPerBatch,
     )
-    let isWaiting = false
+    const found: EndedPeriod[] = []
+    let earliestMs = Number.MAX_SAFE_INTEGER
     for (const period of candidates) {
-      if (known.closed.has(periodKey(period))) continue
+      if (now.closed.has(periodKey(period))) continue
       if (isGranted(assignment, period, state)) continue
-      const isNow = isDue(period, {
-        nowMs,
-        allowedLatenessMs: rules.allowedLatenessMs,
-        knownSinceMs: known.knownSinceMs,
-        lastIngestMs: state.lastIngestMs.get(assignment.subject),
-        quietMs: rules.quietMs,
-        maxQuietWaitMs: rules.maxQuietWaitMs,
+      earliestMs = Math.min(earliestMs, period.endMs)
+      found.push({
+        assignment,
+        period,
+        isDue: isDue(period, {
+          nowMs,
+          allowedLatenessMs: rules.allowedLatenessMs,
+          knownSinceMs,
+          lastIngestMs: state.lastIngestMs.get(subject),
+          quietMs: rules.quietMs,
+          maxQuietWaitMs: rules.maxQuietWaitMs,
+        }),
       })
-      isWaiting = true
-      ended.push({ assignment, period, isNow })
     }
-    if (isWaiting) continue
-    const next = nextPeriodEnd(assignment.policy.window, assignment.periods, fromMs, nowMs)
-    asleepUntilMs.set(assignment.key, next ?? Number.MAX_SAFE_INTEGER)
+    if (found.length > 0) {
+      waitsUntilMs[place] = Math.max(earliestMs, knownSinceMs) + rules.allowedLatenessMs
+    } else {
+      const next = nextPeriodEnd(policy.window, periods, fromMs, nowMs)
+      asleepUntilMs[place] = next ?? Number.MAX_SAFE_INTEGER
+    }
+    return found
   }
-  const whole = rules.closesWhenComplete ? completeEnds(ended, state) : new Set<number>()
-  const isDueNow = ({ isNow, period }: (typeof ended)[number]): boolean =>
-    isNow || whole.has(period.endMs)
+
+  function isWorthLooking(place: number, nowMs: number): boolean {
+    return rules.closesWhenComplete || (waitsUntilMs[place] ?? 0) <= nowMs
+  }
+
+  function due(nowMs: number): DuePeriod[] {
+    const found: EndedPeriod[] = []
+    for (let place = 0; place < assignments.length; place += 1) {
+      if ((asleepUntilMs[place] ?? 0) > nowMs || !isWorthLooking(place, nowMs)) continue
+      for (const entry of ended(place, nowMs)) {
+        if (entry.isDue || rules.closesWhenComplete) found.push(entry)
+      }
+    }
+    if (!rules.closesWhenComplete) return found
+    const whole = completeEnds(found, state)
+    return found.filter((entry) => entry.isDue || whole.has(entry.period.endMs))
+  }
+
   return {
-    due: ended.filter(isDueNow),
-    waiting: ended.filter((entry) => !isDueNow(entry)),
+    ended,
+    due,
+    isAnyDue(nowMs) {
+      if (rules.closesWhenComplete) return due(nowMs).length > 0
+      for (let place = 0; place < assignments.length; place += 1) {
+        if ((asleepUntilMs[place] ?? 0) > nowMs || !isWorthLooking(place, nowMs)) continue
+        if (ended(place, nowMs).some((entry) => entry.isDue)) return true
+      }
+      return false
+    },
   }
 }
 

@@ -2,7 +2,6 @@ import { type Hex, toHex } from '#schemas/bytes.ts'
 import { type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import type {
-  BatchHead,
   DeviceCalibration,
   DeviceList,
   DeviceStatus,
@@ -13,7 +12,7 @@ import type {
   RosterPlace,
 } from '#schemas/workerAnswers.ts'
 import { equivocationSchema } from '#schemas/workerAnswers.ts'
-import { readMessage } from '#schemas/workerApi.ts'
+import { maxReportsPerPage, readMessage, wholeBatchReports } from '#schemas/workerApi.ts'
 import type { PolicyEntry } from '../config.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type PackTrace, decodeRecord } from '../ledger/records.ts'
@@ -23,7 +22,6 @@ import { type DeviceState, type WorkerState, packsOfBatch } from '../state/worke
 import type { BatchReader } from './batchReader.ts'
 import { reportPath } from './composeBatch.ts'
 import { type RosterHasher, findRosterRow, readRosterRow, readRosterRows } from './rosterRows.ts'
-import type { StoredBatch } from './storedBatch.ts'
 
 /** What anyone may ask a worker about its past. Everything is read; nothing is decided here. */
 export type PublicAnswers = {
@@ -33,7 +31,12 @@ export type PublicAnswers = {
   reports(
     after: bigint,
     limit: number,
-    filter: { readonly subject?: Hex | undefined; readonly policyId?: Hex | undefined },
+    filter: {
+      readonly subject?: Hex | undefined
+      readonly policyId?: Hex | undefined
+      /** Place in the batch behind `after` to go on from. */
+      readonly from?: number | undefined
+    },
   ): Promise<ReportList>
   policies(): readonly PolicyEntry[]
   devices(after: Hex | undefined, limit: number): DeviceList
@@ -47,11 +50,6 @@ export type PublicAnswers = {
 const batchesPerList = 200
 /** An answer with packs ends when it has grown beyond this. */
 const packPageBytes = 4 * 1024 * 1024
-
-function headOf({ signed }: StoredBatch): BatchHead {
-  const { batch, digest, signature, signer } = signed
-  return { batch, digest, signature, signer }
-}
 
 function calibrationStatus(entry: StandingCalibration): DeviceCalibration {
   const { series, validFromMs, validUntilMs, unit, document, signed, fromBatch, untilBatch } = entry
@@ -137,13 +135,34 @@ export function createPublicAnswers(parts: {
     return traces
   }
 
+  /** Those of one subject are found by their places: a batch of a million is not looked through. */
+  async function reportsOn(
+    subject: Hex,
+    after: bigint,
+    limit: number,
+    policyId: Hex | undefined,
+  ): Promise<ReportList> {
+    const reports: ReportList['reports'] = []
+    let last = after
+    for (const { sequence, index } of state.reportsOf.get(subject) ?? []) {
+      if (sequence <= after) continue
+      if (sequence !== last && reports.length >= limit) return { reports, next: last }
+      last = sequence
+      const [stored] = await (await batches.open(sequence)).reports(index, index + 1)
+      if (stored === undefined) continue
+      if (policyId !== undefined && stored.proven.report.policyId !== policyId) continue
+      reports.push({ batchSequence: sequence, proven: stored.proven })
+    }
+    return { reports }
+  }
+
   return {
     async roster(sequence) {
-      const stored = await batches.stored(sequence)
-      return { ...headOf(stored), roster: readRosterRows(await batches.rosterRows(sequence)) }
+      const { head } = await batches.open(sequence)
+      return { ...head, roster: readRosterRows(await batches.rosterRows(sequence)) }
     },
     async rosterPlace(sequence, device) {
-      const stored = await batches.stored(sequence)
+      const { head } = await batches.open(sequence)
       const rows = await batches.rosterRows(sequence)
       const index = findRosterRow(rows, device)
       if (index === undefined) return undefined
@@ -153,7 +172,7 @@ export function createPublicAnswers(parts: {
       const kept = known === undefined ? [] : packsOfBatch(known, sequence)
       const packs = [...(await tracesOf(sequence, device)), ...kept]
       return {
-        ...headOf(stored),
+        ...head,
         entry,
         index,
         path: reportPath(tree, index),
@@ -164,27 +183,36 @@ export function createPublicAnswers(parts: {
       const places = state.reportsOf.get(subject) ?? []
       const proofs: Proofs['proofs'] = []
       for (const { sequence, index } of places.slice(-limit).reverse()) {
-        const stored = await batches.stored(sequence)
-        const proven = stored.signed.reports[index]
-        if (proven !== undefined) proofs.push({ ...headOf(stored), proven })
+        const batch = await batches.open(sequence)
+        const [stored] = await batch.reports(index, index + 1)
+        if (stored !== undefined) proofs.push({ ...batch.head, proven: stored.proven })
       }
       return { subject, proofs }
     },
-    async reports(after, limit, { subject, policyId }) {
+    async reports(after, limit, { subject, policyId, from = 0 }) {
+      if (subject !== undefined) return reportsOn(subject, after, limit, policyId)
       const head = BigInt(state.batches.length)
       const reports: ReportList['reports'] = []
       let sequence = after
+      let index = from
       let looked = 0
-      // Whole batches only, so that `next` can name where to go on.
+      // Whole batches, so that `next` can name where to go on; large ones by pages of their own.
       while (sequence < head && reports.length < limit && looked < batchesPerList) {
-        sequence += 1n
-        looked += 1
-        const { signed } = await batches.stored(sequence)
-        for (const proven of signed.reports) {
-          if (subject !== undefined && proven.report.subject !== subject) continue
+        const batchSequence = sequence + 1n
+        const batch = await batches.open(batchSequence)
+        const { reportCount } = batch.head.batch
+        const end =
+          reportCount > wholeBatchReports
+            ? Math.min(reportCount, index + maxReportsPerPage)
+            : reportCount
+        for (const { proven } of await batch.reports(index, end)) {
           if (policyId !== undefined && proven.report.policyId !== policyId) continue
-          reports.push({ batchSequence: sequence, proven })
+          reports.push({ batchSequence, proven })
         }
+        if (end < reportCount) return { reports, next: sequence, nextIndex: end }
+        index = 0
+        sequence = batchSequence
+        looked += 1
       }
       return { reports, ...(sequence < head ? { next: sequence } : {}) }
     },

@@ -41,8 +41,14 @@ function writePacksRoot(
   for (let byte = 0; byte < 32; byte += 1) rows.setUint8(at + byte, root[byte] ?? 0)
 }
 
+/** Writes what was expected of a device. */
+export function writeExpected(rows: DataView, at: number, readings: number): void {
+  rows.setUint32(at + 64, readings)
+}
+
 /**
- * Completes a row of which the names stand: what was expected of a device and what it sent.
+ * Writes what a device has sent into a row of which the names stand; what was expected of it is for
+ * {@link writeExpected}.
  *
  * @param from - Place in the device's packs of the first that the batch holds.
  * @param to - Behind the last; the same as `from` when the device was silent.
@@ -51,11 +57,9 @@ export function writeRosterRow(
   rows: DataView,
   at: number,
   { packs, headHash }: Pick<DeviceState, 'packs' | 'headHash'>,
-  expected: number,
   from: number,
   to: number,
 ): void {
-  rows.setUint32(at + 64, expected)
   let heard = 0
   for (let index = from; index < to; index += 1) heard += packs.readings(index)
   rows.setUint32(at + 68, Math.min(largestUint32, heard))
@@ -63,6 +67,10 @@ export function writeRosterRow(
     rows.setBigUint64(at + 72, packs.sequence(from))
     rows.setBigUint64(at + 80, packs.sequence(to - 1))
     writePacksRoot(rows, at + 120, packs, from, to)
+  } else {
+    rows.setBigUint64(at + 72, 0n)
+    rows.setBigUint64(at + 80, 0n)
+    for (let word = 0; word < 32; word += 4) rows.setUint32(at + 120 + word, 0)
   }
   // The last pack in this batch or an earlier one; packs of the next are not told.
   if (to > 0) packs.writeHash(to - 1, rows, at + 88)

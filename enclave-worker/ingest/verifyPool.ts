@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { Hex } from '#schemas/bytes.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { BaseError } from '#schemas/errors.ts'
+import type { SpanWork } from '../batches/spans.ts'
 import { type CheckedBody, type DeviceDoor, createPackChecker } from './checkPacks.ts'
 import { type Refusal, refusalOf } from './refusals.ts'
 import { type ReceiptMode, type SignedReceipts, createReceiptSigner } from './signReceipts.ts'
@@ -15,6 +16,11 @@ export type VerifyPool = {
   /** Signs rows of receipts, in their order. */
   sign(rows: Uint8Array, mode: ReceiptMode): Promise<SignedReceipts>
   enrol(devices: readonly DeviceDoor[]): void
+  /**
+   * Has threads that are idle take spans of a batch's trees. Resolves when they have done what they
+   * took, or have ended.
+   */
+  share(work: SpanWork): Promise<unknown>
   close(): Promise<void>
 }
 
@@ -32,10 +38,12 @@ export type ThreadRequest =
       readonly rows: Uint8Array
       readonly mode: ReceiptMode
     }
+  | { readonly kind: 'spans'; readonly id: number; readonly work: SpanWork }
 
 export type ThreadAnswer =
   | { readonly kind: 'checked'; readonly id: number; readonly body: CheckedBody }
   | { readonly kind: 'signed'; readonly id: number; readonly signed: SignedReceipts }
+  | { readonly kind: 'shared'; readonly id: number }
   | { readonly kind: 'refused'; readonly id: number; readonly refusal: Refusal }
 
 /** Raised for a body that is no sequence of packs; carries the refusal of the format. */
@@ -69,6 +77,7 @@ export type PoolOptions = {
 type Waiter = {
   readonly checked?: PromiseWithResolvers<CheckedBody>
   readonly signed?: PromiseWithResolvers<SignedReceipts>
+  readonly shared?: PromiseWithResolvers<void>
 }
 
 type Thread = {
@@ -83,10 +92,12 @@ export async function createVerifyPool(options: PoolOptions): Promise<VerifyPool
 function settle(waiter: Waiter | undefined, answer: ThreadAnswer): void {
   if (answer.kind === 'checked') waiter?.checked?.resolve(answer.body)
   else if (answer.kind === 'signed') waiter?.signed?.resolve(answer.signed)
+  else if (answer.kind === 'shared') waiter?.shared?.resolve()
   else {
     const error = new BodyRefusedError(answer.refusal)
     waiter?.checked?.reject(error)
     waiter?.signed?.reject(error)
+    waiter?.shared?.resolve()
   }
 }
 
@@ -117,6 +128,7 @@ function threadPool({ stream, threadCount, devices, receiptKey }: PoolOptions): 
       for (const waiter of thread.waiting.values()) {
         waiter.checked?.reject(lost)
         waiter.signed?.reject(lost)
+        waiter.shared?.resolve()
       }
       thread.waiting.clear()
       if (!closing && 'worker' in thread) thread.worker = startThread(thread)
@@ -162,6 +174,19 @@ function threadPool({ stream, threadCount, devices, receiptKey }: PoolOptions): 
       worker.postMessage({ kind: 'sign', id, rows, mode } satisfies ThreadRequest, [])
       return signed.promise
     },
+    async share(work) {
+      if (closing) return
+      const idle = threads.filter(({ waiting }) => waiting.size === 0)
+      await Promise.all(
+        idle.map(({ worker, waiting }) => {
+          const shared = Promise.withResolvers<void>()
+          nextId += 1
+          waiting.set(nextId, { shared })
+          worker.postMessage({ kind: 'spans', id: nextId, work } satisfies ThreadRequest, [])
+          return shared.promise
+        }),
+      )
+    },
     enrol(more) {
       doors.push(...more)
       for (const { worker } of threads) {
@@ -190,6 +215,7 @@ async function inlinePool({ stream, devices, receiptKey }: PoolOptions): Promise
       }
     },
     sign: (rows, mode) => Promise.resolve(signReceipts(rows, mode)),
+    share: () => Promise.resolve(),
     enrol: (more) => {
       checker.enrol(more)
     },

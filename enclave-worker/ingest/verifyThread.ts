@@ -2,12 +2,16 @@ import { createHash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Hex } from '#schemas/bytes.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
+import { createSpanRooter, takeSpan } from '../batches/spans.ts'
 import { createPackChecker } from './checkPacks.ts'
 import { refusalOf } from './refusals.ts'
 import { createReceiptSigner } from './signReceipts.ts'
 import type { ThreadAnswer, ThreadRequest } from './verifyPool.ts'
 
-/** Entry of a checking thread: bodies in, checked records out; receipts in, signatures out. */
+/**
+ * Entry of a checking thread: bodies in, checked records out; receipts in, signatures out. When a
+ * batch is closed it helps to hash.
+ */
 
 export type ThreadData = {
   readonly stream: Hex
@@ -23,12 +27,19 @@ const checker = createPackChecker(
   (bytes) => createHash('sha256').update(bytes).digest(),
 )
 const signReceipts = await createReceiptSigner(stream, receiptKey)
+const rootSpan = await createSpanRooter()
 
 function answer(request: Exclude<ThreadRequest, { kind: 'enrol' }>): ThreadAnswer {
   const { id } = request
   try {
     if (request.kind === 'sign') {
       return { id, kind: 'signed', signed: signReceipts(request.rows, request.mode) }
+    }
+    if (request.kind === 'spans') {
+      const { work } = request
+      for (let span = takeSpan(work); span !== undefined; span = takeSpan(work))
+        rootSpan(work, span)
+      return { id, kind: 'shared' }
     }
     return { id, kind: 'checked', body: checker.check(request.body, request.maxPacks) }
   } catch (error) {

@@ -42,6 +42,8 @@ const jsonKinds = {
   retention: 14,
   /** That this ledger was brought back from a backup. */
   restored: 15,
+  /** A signed batch whose reports lie before it in parts; `batch` is the older form that holds them. */
+  head: 17,
   /** A calibration certificate that a pinned laboratory has signed. */
   calibration: 20,
   /** That a laboratory's key counts no more. */
@@ -54,6 +56,17 @@ export type JsonKind = keyof typeof jsonKinds
 export type RosterRecord = {
   readonly kind: 'roster'
   readonly batchSequence: bigint
+  readonly rows: Uint8Array
+}
+
+/** A part of a batch's reports, in rows; the batch's own record follows it. */
+export type ReportsRecord = {
+  readonly kind: 'reports'
+  readonly batchSequence: bigint
+  /** Place of the first row in the batch. */
+  readonly first: number
+  /** What rows have in common, by its place in a table: names. */
+  readonly table: unknown
   readonly rows: Uint8Array
 }
 
@@ -75,7 +88,13 @@ export type DeviceBase = PackTrace & {
   readonly lastTimeMs: number
 }
 
-export type LedgerRecord = PackRecord | RosterRecord | MarksRecord | BaseRecord | JsonRecord
+export type LedgerRecord =
+  | PackRecord
+  | RosterRecord
+  | ReportsRecord
+  | MarksRecord
+  | BaseRecord
+  | JsonRecord
 
 const packKind = 1
 /** 1 kind + 32 device + 8 sequence + 32 previous + 32 hash + 8 boot + 8 first + 8 last + 4 readings + 8 received + 8 batch */
@@ -125,8 +144,8 @@ export function stampPackRecord(
 }
 
 const rosterKind = 10
-/** A whole number of rows (152 bytes), so that no part ends within one: about 30 MB. */
-const rosterPartBytes = 200_000 * 152
+/** A whole number of rows (152 bytes), so that no part ends within one: half a frame. */
+const rosterPartBytes = 27_500 * 152
 
 /** A roster as records, each of a size that a frame can hold: its beginning, and rows as they lie. */
 export function rosterRecords(
@@ -141,6 +160,41 @@ export function rosterRecords(
     records.push({ head, rows: rows.subarray(at, at + rosterPartBytes) })
   }
   return records
+}
+
+const reportsKind = 16
+/** 17 = 1 kind + 8 batch + 4 first + 4 size of the table */
+const reportsHeaderBytes = 17
+
+/** A part of a batch's reports as a record: its beginning, and rows as they lie. */
+export function reportsRecord(
+  batchSequence: bigint,
+  first: number,
+  table: unknown,
+  rows: Uint8Array,
+): { readonly head: Uint8Array; readonly rows: Uint8Array } {
+  const text = utf8(JSON.stringify(table))
+  const head = new Uint8Array(reportsHeaderBytes + text.length)
+  const view = new DataView(head.buffer)
+  head[0] = reportsKind
+  view.setBigUint64(1, batchSequence)
+  view.setUint32(9, first)
+  view.setUint32(13, text.length)
+  head.set(text, reportsHeaderBytes)
+  return { head, rows }
+}
+
+function readReportsRecord(record: Uint8Array): ReportsRecord {
+  const view = new DataView(record.buffer, record.byteOffset, record.length)
+  const rowsAt = reportsHeaderBytes + view.getUint32(13)
+  const table = new TextDecoder().decode(record.subarray(reportsHeaderBytes, rowsAt))
+  return {
+    kind: 'reports',
+    batchSequence: view.getBigUint64(1),
+    first: view.getUint32(9),
+    table: JSON.parse(table) as unknown,
+    rows: record.subarray(rowsAt),
+  }
 }
 
 const marksKind = 11
@@ -235,6 +289,7 @@ export function decodeRecord(record: Uint8Array): LedgerRecord {
     const view = new DataView(record.buffer, record.byteOffset, record.length)
     return { kind: 'roster', batchSequence: view.getBigUint64(1), rows: record.subarray(9) }
   }
+  if (kind === reportsKind && record.length > reportsHeaderBytes) return readReportsRecord(record)
   if (kind === marksKind && (record.length - 9) % traceBytes === 0) {
     const bytes = Buffer.from(record.buffer, record.byteOffset, record.length)
     const marks: PackTrace[] = []

@@ -1,12 +1,15 @@
 import { join } from 'node:path'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import type { ProvenReport } from '#schemas/workerApi.ts'
 import { lockFolder } from '../adapters/folderLock.ts'
 import { measuresAgain } from '../batches/bundles.ts'
 import { isGranted } from '../batches/dueWork.ts'
 import { gatherEvidence } from '../batches/judge.ts'
-import { readStoredBatch } from '../batches/storedBatch.ts'
+import { createKeccakPairs } from '../batches/keccakBatch.ts'
+import { type OpenedBatch, type StoredReport, createBatchOpener } from '../batches/openBatch.ts'
+import { reportsPerPart } from '../batches/reportParts.ts'
+import { createReportHasher } from '../batches/reportRows.ts'
+import { readStoredHead, readWholeBatch } from '../batches/storedBatch.ts'
 import type { WorkerConfig } from '../config.ts'
 import { type Ledger, type LedgerReader, openLedger, readLedger } from '../ledger/ledger.ts'
 import {
@@ -156,6 +159,13 @@ type KeptMeasures = {
   readonly text: string
 }
 
+/** A batch's reports, a part of them at a time in memory. */
+async function* reportsOf({ head, reports }: OpenedBatch): AsyncGenerator<StoredReport> {
+  for (let from = 0; from < head.batch.reportCount; from += reportsPerPart) {
+    yield* await reports(from, from + reportsPerPart)
+  }
+}
+
 /** Measures of the reports that lean on what goes: evaluated once more, while it is there. */
 async function measuresToKeep(
   state: WorkerState,
@@ -167,14 +177,17 @@ async function measuresToKeep(
   const goneUntil = new Map(bases.map(({ device, lastTimeMs }) => [device, lastTimeMs]))
   const kept: KeptMeasures[] = []
   let lost = 0
-  for (const { sequence, position } of state.batches) {
-    const record = decodeRecord(await reader.read(position))
-    if (record.kind !== 'batch') continue
-    const { signed, closed } = readStoredBatch(record.json)
-    for (const { key, index, ...period } of closed) {
+  const openBatch = createBatchOpener({
+    ledger: reader,
+    hashPairs: await createKeccakPairs(),
+    hashReports: await createReportHasher(),
+  })
+  for (const entry of state.batches) {
+    const { sequence } = entry
+    for await (const { proven, closed } of reportsOf(await openBatch(entry))) {
+      const { key, index, ...period } = closed
       const assignment = byKey.get(key)
-      const proven: ProvenReport | undefined = signed.reports[index]
-      if (assignment === undefined || proven === undefined) continue
+      if (assignment === undefined) continue
       if (state.measures.has(`${sequence}/${index}`)) continue
       const { startMs } = evidenceSpan(assignment.policy, period)
       const leansOnDropped = (state.bySubject.get(assignment.subject) ?? []).some(
@@ -241,9 +254,12 @@ async function rewrite(
             return
           }
         }
-        if (record.kind === 'batch') {
+        if (record.kind === 'batch' || record.kind === 'head') {
           // Before the batch that holds them, as the packs themselves were.
-          const { batch } = readStoredBatch(record.json).signed
+          const { batch } =
+            record.kind === 'head'
+              ? readStoredHead(record.json).head
+              : readWholeBatch(record.json).signed
           const marks = traces.get(batch.sequence) ?? []
           traces.delete(batch.sequence)
           for (const part of marksRecords(batch.sequence, marks)) into.append(part)

@@ -10,10 +10,19 @@ import { reportLeaf, zeroHash } from '#schemas/report.ts'
 import { recoverSigner } from '#schemas/signatures.ts'
 import { createKeccakPairs } from '../batches/keccakBatch.ts'
 import { createRosterHasher, readRosterRows } from '../batches/rosterRows.ts'
-import { readStoredBatch } from '../batches/storedBatch.ts'
+import type { KeccakBatch } from '../batches/keccakBatch.ts'
+import { createReportHasher, reportRowBytes } from '../batches/reportRows.ts'
+import { reportsPerPart } from '../batches/reportParts.ts'
+import { type StoredHead, readStoredHead, readWholeBatch } from '../batches/storedBatch.ts'
+import type { BatchHead } from '#schemas/workerAnswers.ts'
 import type { WorkerConfig } from '../config.ts'
 import { type LedgerReader, readLedger } from '../ledger/ledger.ts'
-import { type LedgerRecord, type PackTrace, decodeRecord } from '../ledger/records.ts'
+import {
+  type LedgerRecord,
+  type PackTrace,
+  type ReportsRecord,
+  decodeRecord,
+} from '../ledger/records.ts'
 import type { Seal } from '../ledger/seal.ts'
 import { replayRecord } from '../state/replay.ts'
 import { type WorkerState, createState } from '../state/workerState.ts'
@@ -52,13 +61,14 @@ function refuse(what: string, expected: string, actual: string): never {
 /** Checks as it reads: what each batch says against the records before it. */
 type Examiner = { take(record: LedgerRecord): void }
 
-async function createExaminer(): Promise<Examiner> {
+async function createExaminer(hashReports: KeccakBatch): Promise<Examiner> {
   const hashRoster = await createRosterHasher()
   const hashPairs = await createKeccakPairs()
   const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
   /** What each batch that is not there yet will have to hold. */
   const owed = new Map<bigint, Map<Hex, PackTrace[]>>()
   let rows: Uint8Array[] = []
+  let reports: ReportsRecord[] = []
   let previous: Hex = zeroHash
   let sequence = 0n
 
@@ -70,8 +80,51 @@ async function createExaminer(): Promise<Examiner> {
     else ofDevice.push(trace)
   }
 
-  function takeBatch(json: unknown): void {
-    const { signed } = readStoredBatch(json)
+  /** Leaves of the parts that a batch counts as its own, held against what it says of them. */
+  function leavesOfParts({ head, reportParts, partRoots }: StoredHead): Uint8Array {
+    const name = `Batch ${head.batch.sequence}`
+    const own = reports.slice(Math.max(0, reports.length - reportParts))
+    if (own.length !== reportParts || partRoots.length !== reportParts) {
+      refuse(`${name} lacks some of its reports.`, String(reportParts), String(own.length))
+    }
+    return concatBytes(
+      ...own.map(({ first, rows: part, batchSequence }, place) => {
+        const isInOrder = batchSequence === head.batch.sequence && first === place * reportsPerPart
+        const isWhole = place === own.length - 1 || part.length === reportsPerPart * reportRowBytes
+        if (!isInOrder || !isWhole) {
+          refuse(`${name} has its reports in another order.`, String(place), String(first))
+        }
+        const leaves = hashReports(part)
+        const root = toHex(treeRoot(leaves, hashPairs))
+        if (root !== partRoots[place]) {
+          refuse(`${name} has other reports.`, String(partRoots[place]), root)
+        }
+        return leaves
+      }),
+    )
+  }
+
+  function takeHead(json: unknown): void {
+    const stored = readStoredHead(json)
+    const { rosterParts } = stored
+    takeBatch(
+      stored.head,
+      leavesOfParts(stored),
+      rows.slice(Math.max(0, rows.length - rosterParts)),
+    )
+  }
+
+  function takeWhole(json: unknown): void {
+    const { signed } = readWholeBatch(json)
+    const leaves = signed.reports.map(({ report }) => fromHex(reportLeaf(report), 'leaf', 32))
+    takeBatch(signed, concatBytes(...leaves), rows)
+  }
+
+  function takeBatch(
+    signed: BatchHead,
+    leaves: Uint8Array,
+    rosterParts: readonly Uint8Array[],
+  ): void {
     const { batch } = signed
     sequence += 1n
     const name = `Batch ${batch.sequence}`
@@ -85,13 +138,20 @@ async function createExaminer(): Promise<Examiner> {
     if (digest !== signed.digest) refuse(`${name} has another digest.`, digest, signed.digest)
     const signer = recoverSigner(digest, signed.signature)
     if (signer !== signed.signer) refuse(`${name} has another signer.`, signed.signer, signer)
-    const leaves = signed.reports.map(({ report }) => fromHex(reportLeaf(report), 'leaf', 32))
-    const reportRoot = toHex(treeRoot(concatBytes(...leaves), hashPairs))
+    const reportRoot = toHex(treeRoot(leaves, hashPairs))
     if (reportRoot !== batch.reportRoot) {
       refuse(`${name} has other reports.`, batch.reportRoot, reportRoot)
     }
-    const roster = concatBytes(...rows)
+    if (leaves.length / 32 !== batch.reportCount) {
+      refuse(
+        `${name} counts its reports wrongly.`,
+        String(batch.reportCount),
+        `${leaves.length / 32}`,
+      )
+    }
+    const roster = concatBytes(...rosterParts)
     rows = []
+    reports = []
     const rosterRoot = toHex(treeRoot(hashRoster(roster), hashPairs))
     if (rosterRoot !== batch.rosterRoot) {
       refuse(`${name} has another roster.`, batch.rosterRoot, rosterRoot)
@@ -120,8 +180,12 @@ async function createExaminer(): Promise<Examiner> {
       } else if (record.kind === 'marks') {
         for (const mark of record.marks) owe(record.batchSequence, mark)
       } else if (record.kind === 'roster') rows.push(record.rows)
-      else if (record.kind === 'boot') rows = []
-      else if (record.kind === 'batch') takeBatch(record.json)
+      else if (record.kind === 'reports') reports.push(record)
+      else if (record.kind === 'boot') {
+        rows = []
+        reports = []
+      } else if (record.kind === 'batch') takeWhole(record.json)
+      else if (record.kind === 'head') takeHead(record.json)
     },
   }
 }
@@ -139,7 +203,8 @@ export async function examineLedger(
   seal: Seal,
 ): Promise<ExaminedLedger> {
   const state = createState(config.devices, config.calibrations)
-  const examiner = await createExaminer()
+  const hashReports = await createReportHasher()
+  const examiner = await createExaminer(hashReports)
   let keptPacks = 0
   const reader = await readLedger({
     folder,
@@ -149,7 +214,7 @@ export async function examineLedger(
       const record = decodeRecord(bytes)
       if (record.kind === 'pack') keptPacks += 1
       examiner.take(record)
-      replayRecord(state, record, position)
+      replayRecord(state, record, position, hashReports)
     },
   })
   return {

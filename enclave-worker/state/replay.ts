@@ -1,6 +1,14 @@
 import { z } from 'zod'
-import { readStoredBatch } from '../batches/storedBatch.ts'
+import type { KeccakBatch } from '../batches/keccakBatch.ts'
+import { closedOfPart, openPart } from '../batches/reportParts.ts'
+import {
+  type ClosedReport,
+  type WholeBatch,
+  readStoredHead,
+  readWholeBatch,
+} from '../batches/storedBatch.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
+import { LedgerCorruptError } from '../ledger/ledgerErrors.ts'
 import type { LedgerRecord } from '../ledger/records.ts'
 import { equivocationSchema } from '#schemas/workerAnswers.ts'
 import { attestationSchema, hexSchema, readMessage, unsignedSchema } from '#schemas/workerApi.ts'
@@ -17,6 +25,7 @@ import {
   transferRecordSchema,
 } from '../enrolment/enrolmentRecord.ts'
 import {
+  type BatchEntry,
   type WorkerState,
   applyAssignment,
   applyBase,
@@ -40,11 +49,36 @@ export const storedMeasuresSchema = z.strictObject({
 })
 const assignmentsSchema = z.strictObject({ atMs: z.number(), keys: z.array(z.string()) })
 
-/** Takes one record of the ledger into the state, in the order in which it was written. */
+function takeBatch(
+  state: WorkerState,
+  { batch, digest }: Pick<WholeBatch['signed'], 'batch' | 'digest'>,
+  places: Pick<BatchEntry, 'position' | 'roster' | 'reports'>,
+  closed: Iterable<ClosedReport>,
+): void {
+  const { sequence } = batch
+  applyBatch(state, { sequence, digest, closedAtMs: Number(batch.closedAtMs), ...places }, closed)
+  state.pendingRoster = undefined
+  state.pendingReports = undefined
+}
+
+/** The last of some, as many as are said: those before them are of an attempt that came to nothing. */
+function lastOf<Item>(items: readonly Item[], count: number): readonly Item[] {
+  if (items.length < count) {
+    throw new LedgerCorruptError('a batch', `${count - items.length} of its parts are missing`)
+  }
+  return items.slice(items.length - count)
+}
+
+/**
+ * Takes one record of the ledger into the state, in the order in which it was written.
+ *
+ * @param hashReports - As `createReportHasher` makes it.
+ */
 export function replayRecord(
   state: WorkerState,
   record: LedgerRecord,
   position: LedgerPosition,
+  hashReports: KeccakBatch,
 ): void {
   switch (record.kind) {
     case 'pack':
@@ -56,21 +90,29 @@ export function replayRecord(
       } else state.pendingRoster = { sequence: record.batchSequence, parts: [position] }
       return
     }
+    case 'reports': {
+      const { batchSequence: sequence } = record
+      if (state.pendingReports?.sequence !== sequence) {
+        state.pendingReports = { sequence, parts: [] }
+      }
+      state.pendingReports.parts.push({ position, record })
+      return
+    }
+    case 'head': {
+      const { head, rosterParts, reportParts } = readStoredHead(record.json)
+      const roster = lastOf(state.pendingRoster?.parts ?? [], rosterParts)
+      const parts = lastOf(state.pendingReports?.parts ?? [], reportParts)
+      const reports = parts.map((part) => part.position)
+      const closed = (function* () {
+        for (const part of parts) yield* closedOfPart(openPart(part.record), hashReports)
+      })()
+      takeBatch(state, head, { position, roster, reports }, closed)
+      return
+    }
     case 'batch': {
-      const { signed, closed } = readStoredBatch(record.json)
+      const { signed, closed } = readWholeBatch(record.json)
       const roster = state.pendingRoster?.parts ?? []
-      state.pendingRoster = undefined
-      applyBatch(
-        state,
-        {
-          sequence: signed.batch.sequence,
-          digest: signed.digest,
-          closedAtMs: Number(signed.batch.closedAtMs),
-          closed,
-        },
-        position,
-        roster,
-      )
+      takeBatch(state, signed, { position, roster, reports: [] }, closed)
       return
     }
     case 'base': {
@@ -117,8 +159,9 @@ export function replayRecord(
     case 'boot': {
       const { atMs } = readMessage(bootSchema, record.json, 'boot record')
       state.boots += 1
-      // A roster that a crash parted from its batch: the batch was signed anew, or never.
+      // What a crash parted from its batch: the batch was signed anew, or never.
       state.pendingRoster = undefined
+      state.pendingReports = undefined
       state.firstBootMs ??= atMs
       return
     }

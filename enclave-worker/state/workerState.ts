@@ -9,7 +9,8 @@ import {
   moveEnrolment,
 } from '../enrolment/enrolmentBook.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
-import type { DeviceBase, PackRecord } from '../ledger/records.ts'
+import type { DeviceBase, PackRecord, ReportsRecord } from '../ledger/records.ts'
+import type { ClosedReport } from '../batches/storedBatch.ts'
 import type { Period } from '../windows/periods.ts'
 import {
   type CalibrationBook,
@@ -42,6 +43,10 @@ export type DeviceState = {
   equivocations: Set<string> | undefined
   /** Packs that may still come at once, and as of when: a bucket that fills with time. */
   allowance: { tokens: number; atMs: number } | undefined
+  /** Whether it stands in {@link WorkerState.unbatched}. */
+  isUnbatched: boolean
+  /** Whether it stands in {@link WorkerState.unwritten}. */
+  isUnwritten: boolean
 }
 
 /** A batch's place and what later batches need of it. */
@@ -52,6 +57,8 @@ export type BatchEntry = {
   readonly position: LedgerPosition
   /** The parts of its roster, in order. */
   readonly roster: readonly LedgerPosition[]
+  /** The parts of its reports, in order; none where its own record holds them. */
+  readonly reports: readonly LedgerPosition[]
 }
 
 /** One closed period of one assignment and the report that stands for it now. */
@@ -101,12 +108,20 @@ export type WorkerState = {
   restoredMs: number | undefined
   /** Replay only: parts of a roster whose batch has not come yet; a crash may have kept it away. */
   pendingRoster: { readonly sequence: bigint; readonly parts: LedgerPosition[] } | undefined
-  /** Where the reports on each subject stand, in order. */
+  /** The same of reports. */
+  pendingReports: PendingReports | undefined
   /** Periods for which a right was granted, by `subject/impact class`. */
   readonly rights: Map<string, Period[]>
+  /** Where the reports on each subject stand, in order. */
   readonly reportsOf: Map<Hex, { readonly sequence: bigint; readonly index: number }[]>
   /** When the first pack of a subject's that no batch holds yet was taken. */
   lastIngestMs: Map<Hex, number>
+  /** By subject: changes whenever something comes that a judgement may rest on. */
+  readonly evidenceVersions: Map<Hex, number>
+  /** Devices with packs that no batch holds yet, each of them once. */
+  unbatched: DeviceState[]
+  /** Devices whose line of the roster has to be written anew, each of them once. */
+  unwritten: DeviceState[]
   /** Sequence of the batch that packs accepted now go into. */
   openSequence: bigint
   /** Received time of the oldest pack that no batch holds yet. */
@@ -116,6 +131,11 @@ export type WorkerState = {
   acceptedReadings: number
   boots: number
   firstBootMs: number | undefined
+}
+
+export type PendingReports = {
+  readonly sequence: bigint
+  readonly parts: { readonly position: LedgerPosition; readonly record: ReportsRecord }[]
 }
 
 export function createState(
@@ -138,9 +158,13 @@ export function createState(
     measures: new Map(),
     restoredMs: undefined,
     pendingRoster: undefined,
+    pendingReports: undefined,
     rights: new Map(),
     reportsOf: new Map(),
     lastIngestMs: new Map(),
+    evidenceVersions: new Map(),
+    unbatched: [],
+    unwritten: [],
     openSequence: 1n,
     oldestUnbatchedMs: undefined,
     unbatchedPacks: 0,
@@ -164,6 +188,8 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     dropped: undefined,
     equivocations: undefined,
     allowance: undefined,
+    isUnbatched: false,
+    isUnwritten: false,
   }
   state.devices.set(id, device)
   state.fleetVersion += 1
@@ -171,8 +197,14 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     const beside = state.bySubject.get(enrolled.subject)
     if (beside === undefined) state.bySubject.set(enrolled.subject, [device])
     else beside.push(device)
+    changeEvidence(state, enrolled.subject)
   }
   return device
+}
+
+/** Has judgements that were made ahead looked at again. */
+function changeEvidence({ evidenceVersions }: WorkerState, subject: Hex): void {
+  evidenceVersions.set(subject, (evidenceVersions.get(subject) ?? 0) + 1)
 }
 
 /** Lets a device in that its maker vouched for. */
@@ -188,6 +220,7 @@ export function applyDevice(state: WorkerState, enrolled: EnrolledDevice): void 
   const beside = state.bySubject.get(enrolled.subject)
   if (beside === undefined) state.bySubject.set(enrolled.subject, [known])
   else beside.push(known)
+  changeEvidence(state, enrolled.subject)
 }
 
 /** Raised when a device stands elsewhere than where a transfer takes it from. */
@@ -247,6 +280,7 @@ export function applyTransfer(state: WorkerState, transfer: Transfer): void {
   const beside = state.bySubject.get(subject)
   if (beside === undefined) state.bySubject.set(subject, [device])
   else if (!beside.includes(device)) beside.push(device)
+  for (const each of subjectsOf(device)) changeEvidence(state, each)
   moveEnrolment(state.enrolments, transfer.device, transfer.subjectName)
   state.moving.add(device)
 }
@@ -298,8 +332,17 @@ export function applyPack(
   state.acceptedReadings += pack.readings
   state.unbatchedPacks += 1
   state.oldestUnbatchedMs ??= pack.receivedMs
+  if (!device.isUnbatched) {
+    device.isUnbatched = true
+    state.unbatched.push(device)
+  }
+  if (!device.isUnwritten) {
+    device.isUnwritten = true
+    state.unwritten.push(device)
+  }
   for (const subject of subjectsDuring(device, pack.firstTimeMs, pack.lastTimeMs)) {
     state.lastIngestMs.set(subject, pack.receivedMs)
+    changeEvidence(state, subject)
     markLate(state, subject, pack)
   }
 }
@@ -369,7 +412,10 @@ export function applyCalibration(
   const device = state.devices.get(entry.device)
   if (device === undefined) return
   // As with packs: a laboratory that hands a stack in makes one amendment of it.
-  for (const subject of subjectsOf(device)) state.lastIngestMs.set(subject, atMs)
+  for (const subject of subjectsOf(device)) {
+    state.lastIngestMs.set(subject, atMs)
+    changeEvidence(state, subject)
+  }
 }
 
 /** Ends what a laboratory's key has signed, for reports from a batch on. */
@@ -390,6 +436,7 @@ function isRecalibratedSince(
   period: Period,
   sequence: bigint,
 ): boolean {
+  // Nearly always: a hundred thousand devices are not asked for what none of them has.
   if (state.calibrations.byNumber.size === 0) return false
   return (state.bySubject.get(subject) ?? []).some(({ id }) =>
     (state.calibrations.byDevice.get(id) ?? []).some(
@@ -399,24 +446,6 @@ function isRecalibratedSince(
         validUntilMs + widestReachMs > period.startMs,
     ),
   )
-}
-
-/** Whether packs behind a batch speak about a period that it closes: they came after its cut. */
-function hasSpokenSince(
-  state: WorkerState,
-  subject: Hex,
-  period: Period,
-  sequence: bigint,
-): boolean {
-  const last = Number(sequence)
-  return (state.bySubject.get(subject) ?? []).some(({ packs }) => {
-    for (let index = packs.length - 1; index >= 0; index -= 1) {
-      if (packs.batch(index) <= last) return false
-      const isBefore = packs.firstTimeMs(index) < period.endMs
-      if (isBefore && packs.lastTimeMs(index) >= period.startMs) return true
-    }
-    return false
-  })
 }
 
 export function applyAssignment(state: WorkerState, key: string, knownSinceMs: number): void {
@@ -436,32 +465,16 @@ export function applyAssignment(state: WorkerState, key: string, knownSinceMs: n
   else beside.push(assignment)
 }
 
-/** What a batch changes: which periods are closed and what the next batch links to. */
-export type AppliedBatch = Omit<BatchEntry, 'position' | 'roster'> & {
-  readonly closed: readonly (Period & {
-    readonly key: string
-    readonly firstLeaf: Hex
-    readonly index: number
-    readonly impactClass?: Hex | undefined
-  })[]
-}
-
+/** Takes a batch in: which periods it closes and what the next one links to. */
 export function applyBatch(
   state: WorkerState,
-  batch: AppliedBatch,
-  position: LedgerPosition,
-  roster: readonly LedgerPosition[],
+  batch: BatchEntry,
+  closedReports: Iterable<ClosedReport>,
 ): void {
-  state.batches.push({
-    roster,
-    sequence: batch.sequence,
-    digest: batch.digest,
-    closedAtMs: batch.closedAtMs,
-    position,
-  })
+  state.batches.push(batch)
   state.restoredMs = undefined
   if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
-  for (const { key, firstLeaf, index, startMs, endMs, impactClass } of batch.closed) {
+  for (const { key, firstLeaf, index, startMs, endMs, impactClass } of closedReports) {
     const subject = key.slice(0, key.indexOf('/')) as Hex
     const places = state.reportsOf.get(subject)
     if (places === undefined) state.reportsOf.set(subject, [{ sequence: batch.sequence, index }])
@@ -483,10 +496,9 @@ export function applyBatch(
       batchSequence: batch.sequence,
     })
     assignment.late.delete(period)
-    const isLate =
-      hasSpokenSince(state, subject, { startMs, endMs }, batch.sequence) ||
-      isRecalibratedSince(state, subject, { startMs, endMs }, batch.sequence)
-    if (isLate) assignment.late.add(period)
+    if (isRecalibratedSince(state, subject, { startMs, endMs }, batch.sequence)) {
+      assignment.late.add(period)
+    }
     assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
     assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
   }
@@ -494,14 +506,25 @@ export function applyBatch(
   let unbatched = 0
   let oldest: number | undefined
   const newest = Number(batch.sequence)
-  for (const { packs } of state.devices.values()) {
+  state.unbatched = state.unbatched.filter((device) => {
+    const { packs } = device
+    let count = 0
     for (let index = packs.length - 1; index >= 0; index -= 1) {
       if (packs.batch(index) <= newest) break
-      unbatched += 1
+      count += 1
       const receivedMs = packs.receivedMs(index)
       if (oldest === undefined || receivedMs < oldest) oldest = receivedMs
+      const pack = packs.at(index)
+      // They came after the cut: what they say about a period that was closed just now is late.
+      if (pack === undefined) continue
+      for (const subject of subjectsDuring(device, pack.firstTimeMs, pack.lastTimeMs)) {
+        markLate(state, subject, pack)
+      }
     }
-  }
+    unbatched += count
+    device.isUnbatched = count > 0
+    return device.isUnbatched
+  })
   state.unbatchedPacks = unbatched
   state.oldestUnbatchedMs = oldest
 }

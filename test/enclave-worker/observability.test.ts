@@ -121,6 +121,7 @@ describe('traces', () => {
       'close/durable',
       'close/judge',
       'close/sign',
+      'close/write',
       'ingest/durable',
       'ingest/sign receipts',
       'ingest/verify',

@@ -8,6 +8,7 @@ import {
   findRosterRow,
   readRosterRow,
   rosterRowBytes,
+  writeExpected,
   writeRosterNames,
   writeRosterRow,
 } from '#worker/batches/rosterRows.ts'
@@ -52,7 +53,8 @@ describe('a roster in rows', () => {
           }
           writeRosterNames(rows, index, device, subject)
           const at = index * rosterRowBytes
-          writeRosterRow(view, at, { packs, headHash }, expectedReadings, 0, packs.length)
+          writeRosterRow(view, at, { packs, headHash }, 0, packs.length)
+          writeExpected(view, at, expectedReadings)
           const heard = entry.packs.reduce((sum, { readings }) => sum + readings, 0)
           return {
             device,

@@ -9,7 +9,7 @@ import {
 import type { Calibrations } from '../../enrolment/calibrations.ts'
 import { type Enrolments, transferRequestSchema } from '../../enrolment/enrol.ts'
 import { packSequenceMediaType } from '#schemas/pack/packProfile.ts'
-import { readMessage, writeMessage } from '#schemas/workerApi.ts'
+import { maxReportsPerPage, readMessage, writeMessage } from '#schemas/workerApi.ts'
 import type { Attestations } from '../../attest/attestations.ts'
 import type { BatchReader } from '../../batches/batchReader.ts'
 import type { Bundles } from '../../batches/bundles.ts'
@@ -94,6 +94,11 @@ function limitParameter(context: Context, most: number): number {
 
 function sequenceOf(context: Context): bigint {
   return integerParameter(context.req.param('sequence'), 'sequence', 0n)
+}
+
+/** A place in a batch; one behind the last of any batch is answered with nothing. */
+function placeOf(index: bigint): number {
+  return Number(index < 0xffffffffn ? index : 0xffffffffn)
 }
 
 function hexParameter(text: string, name: string, bytes: number): Hex {
@@ -250,11 +255,20 @@ export function createApp(parts: AppParts): Hono {
     }),
   )
 
+  app.get('/v1/batches/:sequence/reports', async (context) => {
+    const from = integerParameter(context.req.query('from'), 'from', 0n)
+    const limit = limitParameter(context, maxReportsPerPage)
+    return context.newResponse(
+      await batches.reportsText(sequenceOf(context), placeOf(from), limit),
+      200,
+      { 'Content-Type': 'application/json' },
+    )
+  })
+
   app.get('/v1/batches/:sequence/signature', async (context) => {
     // The content comes from the sealed ledger and its digest is the one signed before: a second
     // signer for one digest is no equivocation, and frees a stream whose old signer has expired.
-    const { signed } = await batches.stored(sequenceOf(context))
-    const { digest, batch } = signed
+    const { digest, batch } = (await batches.open(sequenceOf(context))).head
     return json(context, {
       sequence: batch.sequence,
       digest,
@@ -322,6 +336,7 @@ export function createApp(parts: AppParts): Hono {
         {
           subject: subject === undefined ? undefined : hexParameter(subject, 'subject', 32),
           policyId: policy === undefined ? undefined : hexParameter(policy, 'policy', 32),
+          from: placeOf(integerParameter(context.req.query('from'), 'from', 0n)),
         },
       ),
     )

@@ -24,8 +24,10 @@ import {
 import {
   attestationSchema,
   batchPageSchema,
+  reportPageSchema,
   signedBatchSchema,
   unsignedSchema,
+  wholeBatchReports,
 } from '#schemas/workerApi.ts'
 import { enrolmentRequestSchema, transferRequestSchema } from '../../enrolment/enrol.ts'
 import { packBodyTypes } from './packForms.ts'
@@ -64,6 +66,12 @@ const after: Parameter = {
   says: 'Go on behind this one.',
 }
 const limit: Parameter = { name: 'limit', in: 'query', kind: 'integer', says: 'At most this many.' }
+const from: Parameter = {
+  name: 'from',
+  in: 'query',
+  kind: 'integer',
+  says: 'Place in the batch to go on from.',
+}
 const sequence: Parameter = { name: 'sequence', in: 'path', kind: 'integer', says: 'Of the batch.' }
 const device: Parameter = {
   name: 'device',
@@ -172,7 +180,7 @@ export const calls: readonly Call[] = [
   {
     method: 'get',
     path: '/v1/batches',
-    summary: 'Signed batches with their reports, ascending.',
+    summary: `Signed batches with their reports, ascending; one of more than ${wholeBatchReports} without them.`,
     parameters: [after, limit],
     answer: batchPageSchema,
     problems: [400],
@@ -191,6 +199,14 @@ export const calls: readonly Call[] = [
     summary: 'One signed batch.',
     parameters: [sequence],
     answer: signedBatchSchema,
+    problems: [400, 404],
+  },
+  {
+    method: 'get',
+    path: '/v1/batches/{sequence}/reports',
+    summary: 'Reports of a batch with their proofs, by pages.',
+    parameters: [sequence, from, limit],
+    answer: reportPageSchema,
     problems: [400, 404],
   },
   {
@@ -244,6 +260,7 @@ export const calls: readonly Call[] = [
     summary: 'Reports in the order of their batches.',
     parameters: [
       after,
+      from,
       limit,
       { name: 'subject', in: 'query', kind: 'hex32', says: 'Only this subject.' },
       { name: 'policy', in: 'query', kind: 'hex32', says: 'Only this policy id.' },
