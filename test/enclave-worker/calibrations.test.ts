@@ -7,6 +7,7 @@ import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import { createDeviceSigner } from '#schemas/pack/portableSignatures.ts'
 import { reportLeaf, verdicts } from '#schemas/report.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
+import { calls } from '#worker/adapters/http/openApi.ts'
 import { certificatesPerDevice } from '#worker/enrolment/calibrations.ts'
 import { createTestDevice, testStream } from './rig.ts'
 import { type Stage, bootMs, minute, seconds, setStage, tumbling, watts } from './stage.ts'
@@ -380,7 +381,9 @@ describe('what the door for certificates refuses', () => {
       { number: 'replacing', replaces: 'replaced' },
     ]
     for (const changes of standing) await stage.client.postCalibration(signed(changes))
+    const described = calls.find(({ path }) => path === '/v1/calibrations')?.problems ?? []
     for (const [what, status, name, field, bytes] of refusals) {
+      expect(described).toContain(status)
       await expect(stage.client.postCalibration(bytes), what).rejects.toMatchObject({
         status,
         refusal: { name, ...(field === 'undefined' ? {} : { field }) },

@@ -12,6 +12,7 @@ import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import { subjectId, verdicts, zeroHash } from '#schemas/report.ts'
 import { addressOf } from '#schemas/signatures.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
+import { calls } from '#worker/adapters/http/openApi.ts'
 import { createMaker, enrolmentOf, numberBytes } from './maker.ts'
 import { type TestDevice, createTestDevice, testStream } from './rig.ts'
 import { type Stage, bootMs, minute, seconds, setStage, tumbling, watts } from './stage.ts'
@@ -342,7 +343,10 @@ describe('what a transfer is refused for', () => {
       [device.id, 'cellar', -1, 400, 'InvalidMessageError', 'fromMs'],
       [device.id, '', undefined, 400, 'InvalidMessageError', 'subject'],
     ]
+    const described =
+      calls.find(({ path }) => path === '/v1/admin/devices/{device}/transfer')?.problems ?? []
     for (const [id, subject, fromMs, status, name, field] of wrong) {
+      expect(described).toContain(status)
       await expect(move(stage, id, subject, fromMs), `${name} ${field}`).rejects.toMatchObject({
         status,
         refusal: { name, field: expect.stringContaining(field) as unknown },
