@@ -4,7 +4,7 @@ import { firstAbsoluteMs, lastTimeMs } from './senmlLabels.ts'
 import type { SenmlRows } from './senmlColumns.ts'
 import type { SenmlSources, Source } from './senmlSources.ts'
 
-const powers = Array.from({ length: 16 }, (_, exponent) => 10 ** exponent)
+const powers = Float64Array.from({ length: 16 }, (_, exponent) => 10 ** exponent)
 
 const nameField = 1
 const unitField = 2
@@ -30,12 +30,72 @@ export function readCommonRecords(
   const bytes = reader.bytes
   const end = reader.end
   const plain = sources.plain
+  const plainChannel = channelOfSource(plain)
   const { channelOf, timeMs, valueMicro } = rows
   let row = rows.count
   let position = reader.position
   let read = 0
 
   while (read < most) {
+    // As encoders write a record, in the order of its labels: name, unit, value, time.
+    let at = position + 1
+    let left = (bytes[position] ?? 0) - 0xa0
+    let nameAt = 0
+    let nameStop = 0
+    let unitAt = 0
+    let unitStop = 0
+    if (bytes[at] === 0) {
+      const length = (bytes[at + 1] ?? 0) - 0x60
+      nameAt = at + 2
+      nameStop = nameAt + length
+      at = nameStop
+      left = length > 0 && length < 24 ? left - 1 : 0
+    }
+    if (bytes[at] === 1) {
+      const length = (bytes[at + 1] ?? 0) - 0x60
+      unitAt = at + 2
+      unitStop = unitAt + length
+      at = unitStop
+      left = length > 0 && length < 24 ? left - 1 : 0
+    }
+    if (left === 2 && bytes[at] === 2) {
+      at += 1
+      let power = 6
+      if (bytes[at] === 0xc4) {
+        // Exponents from -6 to -1, 0x25 to 0x20; others are for the other path.
+        const encoded = bytes[at + 2] ?? 0
+        power = bytes[at + 1] === 0x82 && encoded >= 0x20 ? 0x25 - encoded : -1
+        at += 3
+      }
+      const value = commonInteger(bytes, at)
+      const timeAt = at + integerBytes(bytes[at] ?? 0)
+      const time = commonInteger(bytes, timeAt + 1)
+      const next = timeAt + 1 + integerBytes(bytes[timeAt + 1] ?? 0)
+      if (bytes[timeAt] === 6 && power >= 0 && next <= end) {
+        const micro = value * (powers[power] ?? 0)
+        const milliseconds = baseTimeMs + time * 1000
+        // NaN, for what is no such number, fails each comparison.
+        if (
+          milliseconds >= firstAbsoluteMs &&
+          milliseconds <= lastTimeMs &&
+          micro <= Number.MAX_SAFE_INTEGER &&
+          micro >= -Number.MAX_SAFE_INTEGER
+        ) {
+          const channel =
+            nameAt === 0 && unitAt === 0
+              ? plainChannel
+              : channelOfSource(sources.known(nameAt, nameStop, unitAt, unitStop))
+          if (channel < 0) break
+          channelOf[row] = channel
+          timeMs[row] = milliseconds
+          valueMicro[row] = micro
+          row += 1
+          read += 1
+          position = next
+          continue
+        }
+      }
+    }
     let cursor = position
     const pairs = (bytes[cursor] ?? 0) - 0xa0
     cursor += 1
@@ -123,11 +183,9 @@ export function readCommonRecords(
       (fields & (nameField | unitField)) === 0
         ? plain
         : sources.known(nameStart, nameEnd, unitStart, unitEnd)
-    // A unit that is converted, or a series that has no channel yet, is for the other path.
-    if (source === undefined || source.valueChannel < 0 || source.unit?.toReading !== undefined) {
-      break
-    }
-    channelOf[row] = source.valueChannel
+    const channel = channelOfSource(source)
+    if (channel < 0) break
+    channelOf[row] = channel
     timeMs[row] = time
     valueMicro[row] = value
     row += 1
@@ -137,4 +195,37 @@ export function readCommonRecords(
   rows.count = row
   reader.position = position
   return read
+}
+
+/** -1 for a unit that is converted, or a series that has no channel yet: they are for the other path. */
+function channelOfSource(source: Source | undefined): number {
+  if (source === undefined || source.unit?.toReading !== undefined) return -1
+  return source.valueChannel
+}
+
+/** Bytes of an integer by its first one, for those that {@link commonInteger} reads. */
+function integerBytes(initial: number): number {
+  const info = initial & 0x1f
+  return info < 24 ? 1 : info === 24 ? 2 : info === 25 ? 3 : 5
+}
+
+/** A strictly encoded integer from -2^32 to 2^32 - 1, or NaN for whatever else stands there. */
+function commonInteger(bytes: Uint8Array, at: number): number {
+  const initial = bytes[at] ?? 0xff
+  if (initial >= 0x40) return NaN
+  const info = initial & 0x1f
+  let argument = info
+  if (info === 25) {
+    argument = ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0)
+    if (argument < 0x100) return NaN
+  } else if (info === 24) {
+    argument = bytes[at + 1] ?? 0
+    if (argument < 24) return NaN
+  } else if (info === 26) {
+    argument =
+      (bytes[at + 1] ?? 0) * 0x100_0000 +
+      (((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 8) | (bytes[at + 4] ?? 0))
+    if (argument < 0x1_0000) return NaN
+  } else if (info > 26) return NaN
+  return initial < 0x20 ? argument : -1 - argument
 }

@@ -35,9 +35,12 @@ export type SenmlRows = {
 /** Empty rows with room for an expected number of readings; more of them still fit. */
 export function createRows(expected: number): SenmlRows {
   return {
-    channelOf: roomFor(expected),
-    timeMs: roomFor(expected),
-    valueMicro: roomFor(expected),
+    // oxlint-disable-next-line unicorn/no-new-array -- reserving room halves the time of the hot path
+    channelOf: new Array<number>(expected),
+    // oxlint-disable-next-line unicorn/no-new-array -- at a place of its own: the engine learns there that stamps are no small integers
+    timeMs: new Array<number>(expected),
+    // oxlint-disable-next-line unicorn/no-new-array -- as above
+    valueMicro: new Array<number>(expected),
     count: 0,
   }
 }
@@ -60,11 +63,6 @@ export function finishRows(rows: SenmlRows, channels: readonly Channel[]): Senml
     valueMicro.length = count
   }
   return { channels, channelOf, timeMs, valueMicro }
-}
-
-function roomFor(count: number): number[] {
-  // oxlint-disable-next-line unicorn/no-new-array -- reserving room halves the time of the hot path
-  return new Array<number>(count)
 }
 
 /** Columns as readings, one object each. */
