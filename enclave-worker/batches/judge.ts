@@ -124,10 +124,14 @@ export function evidenceKey(
   let key = ''
   for (const device of state.bySubject.get(assignment.subject) ?? []) {
     const observed = observedWithin(device, assignment.subject, span, sequence)
-    if (observed === undefined) continue
+    // Every device has its place in the text, which the order of the subject's devices tells.
+    if (observed === undefined) {
+      key += '- '
+      continue
+    }
     const { startMs, endMs } = observed.hull
     const { from, to } = device.packs.speaking(startMs, endMs, Number(sequence))
-    key += `${device.id}:${from}-${to} `
+    key += `${from}-${to} `
     if (device.tenures !== undefined) key += `${JSON.stringify(observed.clipped)} `
     key += coveredSpans(calibrationsFor(assignment, device.id, sequence, state), span)
   }

@@ -26,6 +26,21 @@ export type RestoreSummary = ExaminedLedger['summary'] & {
   readonly replaced: 'nothing' | 'older' | 'damaged'
 }
 
+/** What was told to a worker besides packs, each a text of its own. */
+function administered({ calibrations, devices, enrolments }: WorkerState): Set<string> {
+  const moves = [...devices.values()].flatMap(({ id, tenures = [] }) =>
+    tenures.map(({ subjectName, fromMs }) => `Move: ${id} to ${subjectName} at ${fromMs}`),
+  )
+  return new Set([
+    ...moves,
+    ...[...calibrations.byNumber.keys()].map((number) => `Certificate: ${number}`),
+    ...[...calibrations.revokedKeys.keys()].map((key) => `Revoked: ${key}`),
+    ...[...enrolments.byDevice.keys()].map((device) => `Enrolled: ${device}`),
+    ...[...enrolments.retired].map((device) => `Retired: ${device}`),
+    ...[...enrolments.frozen].map((device) => `Frozen: ${device}`),
+  ])
+}
+
 /** Refuses a backup that knows less than the ledger that it would replace. */
 function assertNotOlder(backup: WorkerState, current: WorkerState): void {
   const refuse = (what: string, there: string, here: string): never => {
@@ -44,6 +59,8 @@ function assertNotOlder(backup: WorkerState, current: WorkerState): void {
     const kept = backup.devices.get(id)?.headSequence ?? 0n
     if (headSequence > kept) refuse(`Device: ${id}`, `pack ${headSequence}`, `pack ${kept}`)
   }
+  const [there, here] = [administered(current), administered(backup)]
+  for (const what of there) if (!here.has(what)) refuse(what, 'there', 'not there')
 }
 
 /**

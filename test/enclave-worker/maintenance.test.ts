@@ -7,9 +7,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { keccak_256 } from '@noble/hashes/sha3'
 import { afterEach, describe, expect, it } from 'vitest'
+import { secp256k1 } from '@noble/curves/secp256k1'
 import { type Hex, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
+import { encodeCalibration } from '#schemas/calibration/encodeCalibration.ts'
+import { type CapabilityScope, writeCapability } from '#schemas/capability.ts'
 import { evidenceRoot } from '#schemas/evidence.ts'
 import { zeroHash } from '#schemas/report.ts'
+import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
+import { createDeviceSigner } from '#schemas/pack/portableSignatures.ts'
+import { addressOf } from '#schemas/signatures.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
 import { readConfig } from '#worker/config.ts'
 import { type RunningWorker, startWorker } from '#worker/createWorker.ts'
@@ -299,6 +305,123 @@ describe('a backup', () => {
         "The manifest is damaged.",
       ]
     `)
+  })
+})
+
+describe('what a laboratory and an operator have told a worker', () => {
+  const operatorKey = new Uint8Array(32).fill(0x0b)
+  const laboratory = createDeviceSigner('ES256', new Uint8Array(32).fill(0x1a))
+  const allow = (scope: CapabilityScope): string =>
+    writeCapability(
+      {
+        stream: testStream,
+        scope,
+        subject: zeroHash,
+        notBeforeMs: bootMs,
+        expiresAtMs: bootMs + 80_000_000,
+      },
+      operatorKey,
+    )
+
+  async function administered() {
+    const demanding = { ...policy, quality: { calibration: 'required' } }
+    const made = await fleet({
+      operator: addressOf(secp256k1.getPublicKey(operatorKey, false)),
+      laboratories: [
+        {
+          name: 'Laboratory',
+          publicKey: toHex(coseKeyBytes(laboratory.key)),
+          algorithm: 'ES256',
+        },
+      ],
+      policies: [demanding],
+      assignments: ['plant', 'cellar'].map((subject) => ({ subject, policy: policy.name })),
+    })
+    const worker = await made.start()
+    const [one, two] = made.devices
+    if (one === undefined || two === undefined) throw new Error('no devices')
+    const certify = (number: string, device: Hex) =>
+      made.clientOf(worker).postCalibration(
+        encodeCalibration(
+          {
+            laboratory: 'Laboratory',
+            number,
+            device,
+            series: 'power',
+            unit: 'W',
+            issuedMs: bootMs,
+            validFromMs: bootMs - 86_400_000,
+            validUntilMs: bootMs + 86_400_000,
+            document: undefined,
+            replaces: undefined,
+          },
+          laboratory,
+        ),
+      )
+    await certify('1', one.id)
+    await made.live(worker, 5)
+    return { ...made, worker, one, two, certify }
+  }
+
+  it('outlives a compaction, and what it led to can be judged again', async () => {
+    const made = await administered()
+    const { worker, one, two } = made
+    await made.certify('2', two.id)
+    await made.clientOf(worker).transferDevice(one.id, {
+      subject: 'cellar',
+      capability: allow('transfer'),
+    })
+    await made.live(worker, 15)
+    await made.clientOf(worker).retireDevice(two.id, allow('retire'))
+    const before = [await made.history(worker), (await made.clientOf(worker).devices()).devices]
+    await worker.stop()
+    const nowMs = made.world.nowMs
+    const summary = await compactLedger({ config: made.config, seal, olderThanMs: nowMs, nowMs })
+    expect(summary).toMatchObject({ droppedPacks: 28, bundlesLost: 0 })
+    const again = await made.start()
+    expect([
+      await made.history(again),
+      (await made.clientOf(again).devices()).devices,
+    ]).toStrictEqual(before)
+  })
+
+  it('is not lost to a backup that knows less of it', async () => {
+    const told: readonly [
+      string,
+      (made: Awaited<ReturnType<typeof administered>>) => Promise<unknown>,
+    ][] = [
+      ['Certificate: ["Laboratory","2"]', ({ certify, two }) => certify('2', two.id)],
+      [
+        'Move: ',
+        ({ clientOf, worker, one }) =>
+          clientOf(worker).transferDevice(one.id, {
+            subject: 'cellar',
+            capability: allow('transfer'),
+          }),
+      ],
+      [
+        'Retired: ',
+        ({ clientOf, worker, two }) => clientOf(worker).retireDevice(two.id, allow('retire')),
+      ],
+    ]
+    for (const [what, tell] of told) {
+      const made = await administered()
+      const target = join(made.folder, 'backup')
+      await backupLedger({ dataFolder: made.dataFolder, target, nowMs: bootMs })
+      await tell(made)
+      await made.worker.stop()
+      const restored = restoreLedger({
+        config: made.config,
+        seal,
+        source: target,
+        witnesses: new Map([['chain', silent]]),
+        nowMs: bootMs,
+      })
+      await expect(restored).rejects.toMatchObject({
+        name: 'RolledBackError',
+        message: expect.stringContaining(what) as unknown,
+      })
+    }
   })
 })
 
