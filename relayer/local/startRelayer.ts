@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type SettlementPlanFile, decodePlan } from '../plan/plan.ts'
-import { bundleRelayer } from './bundle.ts'
+import { bundleRelayer, placeBundle } from './bundle.ts'
 import { readWranglerConfig, workerdConfig } from './workerdConfig.ts'
 
 /** Raised when the local engine does not come up. */
@@ -44,6 +44,8 @@ export type RunningRelayer = {
 const startTimeoutMs = 20_000
 const stopTimeoutMs = 5_000
 const watchdogMs = 60_000
+/** In the data folder. */
+const bundleFolder = 'worker'
 const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 function workerdBinary(): string {
@@ -72,7 +74,7 @@ export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCo
   const bundle = await bundleRelayer(repositoryRoot)
   const folder = resolve(options.dataFolder)
   mkdirSync(join(folder, 'objects'), { recursive: true })
-  copyFileSync(bundle, join(folder, 'worker.js'))
+  placeBundle(bundle, join(folder, bundleFolder))
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
   const environment: Record<string, string> = { ...options.signerSettings }
   for (const [chainId, key] of Object.entries(options.senderKeys ?? {})) {
@@ -84,7 +86,8 @@ export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCo
     configFile,
     workerdConfig({
       wrangler: readWranglerConfig(readFileSync(join(repositoryRoot, 'wrangler.toml'), 'utf8')),
-      bundleFile: 'worker.js',
+      bundleFolder,
+      moduleNames: bundle.modules.map(({ name }) => name),
       planFile: 'plan.json',
       storageFolder: join(folder, 'objects'),
       address: `127.0.0.1:${options.port}`,

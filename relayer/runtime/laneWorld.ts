@@ -1,16 +1,13 @@
-import { assertAttestation } from '../feed/appraise.ts'
-import { packQuoteEvidence } from '#verifier/quote/packQuoteEvidence.ts'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { registerCall } from '../chain/calls.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
 import type { CheckContext } from '../chain/check.ts'
-import { missingUploads } from '#contracts/attestation/dcap/missingUploads.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { isHex, keccak256 } from 'viem'
 import { type Rpc, ChainUnreachableError, createRpc } from '../chain/rpc.ts'
 import { lanePolicy } from '../lane/policy.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { deliveriesTo, sendsFrom } from '../transports/layerzero/transport.ts'
+import { deliveriesTo, sendsFrom } from '../transports/layerzero/onDemand.ts'
 import { type PlanChain, type SettlementPlan, feedsOf } from '../plan/plan.ts'
 import type { Alarm, Fetch, Now, Sql, TransactionSigner, WorkerSource } from '../ports.ts'
 import type { LaneWorld } from './laneRuntime.ts'
@@ -61,6 +58,7 @@ export function createLaneWorld(options: {
       : { missingUpload: uploadsTo(chain.collateralStore, chain.chainId, sourceOf) }),
     ...messagesOf(plan, chain, fetch, now),
     async prepareRegistration(registered, stream) {
+      const { assertAttestation, packQuoteEvidence } = await import('./registration.ts')
       const attestation = await sourceOf(stream).attestation(chain.chainId, registered)
       assertAttestation(attestation, {
         chainId: chain.chainId,
@@ -97,6 +95,7 @@ function uploadsTo(
   return async (rpc, signer, stream) => {
     const { collateral } = await sourceOf(stream).attestation(chainId, signer)
     if (collateral === undefined) return undefined
+    const { missingUploads } = await import('./registration.ts')
     const [next] = await missingUploads(
       (data) => callStore(rpc, store, data),
       // What it is not, its reader finds out and names.

@@ -3,8 +3,6 @@ import { batchBroadcasterAbi } from '#schemas/abi/relayerCalls.ts'
 import type { Batch } from '#schemas/batch.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import type { Call } from '../../lane/job.ts'
-import { endpointAbi } from './abi.ts'
-import { type Packet, addressWord } from './packet.ts'
 
 /** One spoke that a message goes to, and what LayerZero is paid for it at most. */
 export type Destination = { readonly eid: number; readonly feeWei: bigint; readonly options: Hex }
@@ -42,19 +40,6 @@ export function broadcastRegistrationCall(
       abi: batchBroadcasterAbi,
       functionName: 'broadcastRegistration',
       args: [signer, endorsements, destinations],
-    }),
-  }
-}
-
-/** Carries a verified message out: the endpoint lets anyone do so. */
-export function lzReceiveCall(endpoint: Hex, packet: Packet): Call {
-  const { srcEid, sender, nonce, receiver, guid, message } = packet
-  return {
-    to: endpoint,
-    data: encodeFunctionData({
-      abi: endpointAbi,
-      functionName: 'lzReceive',
-      args: [{ srcEid, sender: addressWord(sender), nonce }, receiver, guid, message, '0x'],
     }),
   }
 }

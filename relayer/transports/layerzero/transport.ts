@@ -19,9 +19,10 @@ import type { Job } from '../../lane/job.ts'
 import type { PlanChain, PlanLayerZero } from '../../plan/plan.ts'
 import type { Fetch } from '../../ports.ts'
 import { endpointAbi } from './abi.ts'
-import { broadcastBatchCall, broadcastRegistrationCall, lzReceiveCall } from './calls.ts'
+import { broadcastBatchCall, broadcastRegistrationCall } from './calls.ts'
 import { collectEndorsements } from './endorsements.ts'
 import { addressWord, createPacket, payloadHash } from './packet.ts'
+import { lzReceiveCall } from './receiveCall.ts'
 
 /**
  * LayerZero as a way for keys and batches to reach a chain. Where a message stands is read from state on

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { decodePlanText } from '../../plan/plan.ts'
+import { signerOfSettings } from '../../signers/signerOfSettings.ts'
+import { startNodeRelayer } from './nodeRelayer.ts'
+
+/**
+ * The Node adapter as a process of its own: `main.js PLAN DATA_FOLDER PORT`, keys and the operator's
+ * token from the environment. It says on standard output where it listens, one JSON object on a line.
+ */
+
+const [, , planFile = '', dataFolder = '', port = '0'] = process.argv
+const settings = { ...process.env }
+const operatorToken = settings['OPERATOR_TOKEN'] ?? ''
+const relayer = await startNodeRelayer({
+  plan: decodePlanText(readFileSync(planFile, 'utf8')),
+  signerOf: (chainId) =>
+    signerOfSettings(chainId, (name) => settings[name], {
+      fetch: (url, init) => fetch(url, init),
+      now: Date.now,
+    }),
+  dataFolder,
+  port: Number(port),
+  ...(operatorToken === '' ? {} : { operatorToken }),
+})
+process.stdout.write(`${JSON.stringify({ event: 'listen', url: relayer.url })}\n`)
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    void relayer.stop().then(() => process.exit(0))
+  })
+}
