@@ -98,9 +98,9 @@ export const proofsSchema = z.strictObject({
 export const reportListSchema = z.strictObject({
   reports: z.array(z.strictObject({ batchSequence: unsignedSchema, proven: provenReportSchema })),
   /** Ask again with `after` set to this; absent at the end. */
-  next: unsignedSchema.optional(),
+  next: z.optional(unsignedSchema),
   /** In the middle of a large batch: ask again with `from` set to this, too. */
-  nextIndex: uint32Schema.optional(),
+  nextIndex: z.optional(uint32Schema),
 })
 
 /** Answer of `GET /v1/policies`. */
@@ -118,7 +118,7 @@ export const deviceCalibrationSchema = z.strictObject({
   validUntilMs: z.number().int(),
   unit: z.string().optional(),
   /** SHA-256 of the laboratory's full certificate. */
-  document: hexSchema(32).optional(),
+  document: z.optional(hexSchema(32)),
   /** Absent, like the number, where the operator's configuration says it. */
   laboratory: z.string().optional(),
   number: z.string().optional(),
@@ -127,7 +127,7 @@ export const deviceCalibrationSchema = z.strictObject({
   /** First batch whose reports it bears on; 0: every one. */
   fromBatch: unsignedSchema,
   /** First batch that it no longer bears on: it was replaced, or its laboratory's key revoked. */
-  untilBatch: unsignedSchema.optional(),
+  untilBatch: z.optional(unsignedSchema),
 })
 
 export const deviceStatusSchema = z.strictObject({
@@ -165,7 +165,7 @@ export const deviceStatusSchema = z.strictObject({
 export const deviceListSchema = z.strictObject({
   devices: z.array(deviceStatusSchema),
   /** Ask again with `after` set to this; absent at the end. */
-  next: hexSchema(32).optional(),
+  next: z.optional(hexSchema(32)),
 })
 
 /** Two packs signed by one device that cannot both stand; base64 of what was received. */

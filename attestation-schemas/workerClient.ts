@@ -159,7 +159,7 @@ export function createWorkerClient({ url, fetch, signal }: WorkerClientOptions) 
   }
 
   async function ask<Output>(
-    schema: z.ZodType<Output>,
+    schema: z.core.$ZodType<Output>,
     what: string,
     path: string,
     posted?: Posted,

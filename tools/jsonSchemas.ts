@@ -44,7 +44,7 @@ import { root } from './paths.ts'
 const folder = join(root, 'attestation-schemas', 'json-schema')
 
 /** What is published, by the name of its file. */
-export const formats: Readonly<Record<string, { title: string; schema: z.ZodType }>> = {
+export const formats: Readonly<Record<string, { title: string; schema: z.core.$ZodType }>> = {
   report: { title: 'Plumbline report, version 1', schema: reportSchema },
   batch: { title: 'Plumbline batch, version 1', schema: batchSchema },
   'signed-batch': { title: 'Plumbline signed batch with its reports', schema: signedBatchSchema },

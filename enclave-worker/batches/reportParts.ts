@@ -23,7 +23,7 @@ export const reportsPerPart = spanLeaves
 
 const tableSchema = z.strictObject({
   subjects: z.array(z.string()),
-  policies: z.array(z.strictObject({ name: z.string(), impactClass: hexSchema(32).optional() })),
+  policies: z.array(z.strictObject({ name: z.string(), impactClass: z.optional(hexSchema(32)) })),
 })
 
 /** The names in a part, each written once. */

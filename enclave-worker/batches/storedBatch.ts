@@ -31,7 +31,7 @@ const wholeBatchSchema = z.strictObject({
       endMs: z.number().int(),
       firstLeaf: hexSchema(32),
       index: z.number().int(),
-      impactClass: hexSchema(32).optional(),
+      impactClass: z.optional(hexSchema(32)),
     }),
   ),
 })

@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2'
-import { type Context, Hono } from 'hono'
-import * as z from 'zod'
+import type { Context } from 'hono'
+import { Hono } from 'hono/tiny'
+import * as z from 'zod/mini'
 import { utf8 } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import type { OperatorRequest } from '../lane/events.ts'
@@ -33,13 +34,13 @@ export type OperationResult = { readonly isDone: boolean; readonly reason?: stri
 const operationSchema = z.union([
   z.strictObject({
     action: z.enum(['pause', 'resume', 'drain']),
-    chainId: z.number().int().min(1).optional(),
+    chainId: z.optional(z.int().check(z.minimum(1))),
   }),
   z.strictObject({
     action: z.enum(['retry', 'quarantine']),
-    chainId: z.number().int().min(1),
-    jobId: z.string().min(1).max(400),
-    note: z.string().max(200).optional(),
+    chainId: z.int().check(z.minimum(1)),
+    jobId: z.string().check(z.minLength(1), z.maxLength(400)),
+    note: z.optional(z.string().check(z.maxLength(200))),
   }),
 ])
 

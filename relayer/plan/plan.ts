@@ -1,5 +1,6 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Hex } from '#schemas/bytes.ts'
+import '#schemas/english.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { zeroHash } from '#schemas/report.ts'
 
@@ -8,26 +9,26 @@ import { zeroHash } from '#schemas/report.ts'
  * an operator writes and reviews.
  */
 
-const bytes32 = z
-  .string()
-  .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes of lower-case hex')
-  .transform((text) => text as Hex)
+const bytes32 = z.pipe(
+  z.string().check(z.regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes of lower-case hex')),
+  z.transform((text: string) => text as Hex),
+)
 
-const address = z
-  .string()
-  .regex(/^0x[0-9a-fA-F]{40}$/, 'must be an address')
-  .transform((text) => text.toLowerCase() as Hex)
+const address = z.pipe(
+  z.string().check(z.regex(/^0x[0-9a-fA-F]{40}$/, 'must be an address')),
+  z.transform((text: string) => text.toLowerCase() as Hex),
+)
 
-const wei = z
-  .string()
-  .regex(/^(0|[1-9][0-9]{0,38})$/, 'must be whole wei as decimal text')
-  .transform((text) => BigInt(text))
+const wei = z.pipe(
+  z.string().check(z.regex(/^(0|[1-9][0-9]{0,38})$/, 'must be whole wei as decimal text')),
+  z.transform((text: string) => BigInt(text)),
+)
 
-const httpUrl = z.string().regex(/^https?:\/\/[^\s]+$/, 'must be an http or https URL')
+const httpUrl = z.string().check(z.regex(/^https?:\/\/[^\s]+$/, 'must be an http or https URL'))
 
-const chainId = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
+const chainId = z.int().check(z.minimum(1), z.maximum(Number.MAX_SAFE_INTEGER))
 
-const eid = z.number().int().min(1).max(0xffff_ffff)
+const eid = z.int().check(z.minimum(1), z.maximum(0xffff_ffff))
 
 /** A chain that learns of keys by message from a hub, by LayerZero; `enclaveRegistry` is its receiver. */
 const layerZeroSchema = z.strictObject({
@@ -40,59 +41,63 @@ const layerZeroSchema = z.strictObject({
   /** LayerZero's endpoint on this chain. */
   endpoint: address,
   /** Whom to ask for endorsements of a key, in order of preference. */
-  endorsers: z.array(httpUrl).min(1).max(16),
+  endorsers: z.array(httpUrl).check(z.minLength(1), z.maxLength(16)),
   /** Endorsements that the receiver asks for. */
-  threshold: z.number().int().min(1).max(16),
+  threshold: z.int().check(z.minimum(1), z.maximum(16)),
   /** What one message may cost at LayerZero; above it nothing is sent until the fee falls. */
   maxFeeWei: wei,
   /** How long the executor is given before a verified message is carried out from here. */
-  executorGraceMs: z.number().int().min(0).max(86_400_000).optional(),
+  executorGraceMs: z.optional(z.int().check(z.minimum(0), z.maximum(86_400_000))),
   /** Whether batches come by message too. `direct` commits them here and is cheaper. */
-  batches: z.enum(['direct', 'layerzero']).optional(),
+  batches: z.optional(z.enum(['direct', 'layerzero'])),
 })
 
 const chainSchema = z.strictObject({
   chainId,
   /** For people, on the status page. */
-  name: z.string().min(1).max(80).optional(),
+  name: z.optional(z.string().check(z.minLength(1), z.maxLength(80))),
   /** In order of preference; with two or more, decisions about money are confirmed by a second. */
-  rpcUrls: z.array(httpUrl).min(1).max(8),
+  rpcUrls: z.array(httpUrl).check(z.minLength(1), z.maxLength(8)),
   enclaveRegistry: address,
   proofRegistry: address,
   /** Named when this relayer is to keep the store supplied: what a registration lacks is uploaded first. */
-  collateralStore: address.optional(),
+  collateralStore: z.optional(address),
   /** Absent: enclaves are registered on this chain itself, the default and the cheaper way. */
-  layerZero: layerZeroSchema.optional(),
+  layerZero: z.optional(layerZeroSchema),
   /** Blocks on top of and including the transaction's own before it counts as final. */
-  confirmations: z.number().int().min(1).max(10_000).optional(),
+  confirmations: z.optional(z.int().check(z.minimum(1), z.maximum(10_000))),
   /** Above this fee nothing is signed; work is parked until the fee falls. */
-  maxFeePerGasWei: wei.optional(),
-  maxPriorityFeePerGasWei: wei.optional(),
+  maxFeePerGasWei: z.optional(wei),
+  maxPriorityFeePerGasWei: z.optional(wei),
   /** Gas money that may be committed per UTC day. */
-  dailySpendWei: wei.optional(),
+  dailySpendWei: z.optional(wei),
   /** Transactions in flight at once. */
-  window: z.number().int().min(1).max(256).optional(),
+  window: z.optional(z.int().check(z.minimum(1), z.maximum(256))),
   /** Settlements of one batch and contract that may share a transaction. */
-  batchSize: z.number().int().min(1).max(150).optional(),
+  batchSize: z.optional(z.int().check(z.minimum(1), z.maximum(150))),
   /** How often the chain is looked at while something is in flight. */
-  pollMs: z.number().int().min(50).max(60_000).optional(),
+  pollMs: z.optional(z.int().check(z.minimum(50), z.maximum(60_000))),
 })
 
 const settlementSchema = z.strictObject({
   chainId,
   contract: address,
   /** What it is, for people: `parametric-cover`, `carbon-credit`, `performance-escrow`. */
-  kind: z.string().min(1).max(80),
-  agreementId: z
-    .union([z.number().int().min(0).max(Number.MAX_SAFE_INTEGER), z.string().regex(/^\d{1,78}$/)])
-    .transform((value) => BigInt(value)),
+  kind: z.string().check(z.minLength(1), z.maxLength(80)),
+  agreementId: z.pipe(
+    z.union([
+      z.int().check(z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)),
+      z.string().check(z.regex(/^\d{1,78}$/)),
+    ]),
+    z.transform((value: number | string) => BigInt(value)),
+  ),
   subject: bytes32,
   policyId: bytes32,
   /** Set for a right: only reports made out to exactly this place match. */
-  exclusiveTo: bytes32.optional(),
-  label: z.string().min(1).max(200),
+  exclusiveTo: z.optional(bytes32),
+  label: z.string().check(z.minLength(1), z.maxLength(200)),
   /** The stream whose reports it wants; the plan's first when it says nothing. */
-  stream: bytes32.optional(),
+  stream: z.optional(bytes32),
 })
 
 const feedFields = {
@@ -100,16 +105,16 @@ const feedFields = {
   worker: httpUrl,
   stream: bytes32,
   /** How often the worker is asked for new batches when nobody wakes the feed. */
-  pollMs: z.number().int().min(50).max(3_600_000).optional(),
+  pollMs: z.optional(z.int().check(z.minimum(50), z.maximum(3_600_000))),
 }
 
 const planSchema = z.strictObject({
   version: z.literal(1),
   ...feedFields,
   /** Further workers, each with a stream of its own; the lanes are shared. */
-  workers: z.array(z.strictObject(feedFields)).max(32).optional(),
-  chains: z.array(chainSchema).min(1).max(64),
-  settlements: z.array(settlementSchema).max(100_000),
+  workers: z.optional(z.array(z.strictObject(feedFields)).check(z.maxLength(32))),
+  chains: z.array(chainSchema).check(z.minLength(1), z.maxLength(64)),
+  settlements: z.array(settlementSchema).check(z.maxLength(100_000)),
 })
 
 export type PlanChain = z.output<typeof chainSchema>
@@ -146,7 +151,7 @@ function assertUnique(values: readonly string[], field: string, what: string): v
  * @throws {@link InvalidPlanError} that names the first field at fault
  */
 export function decodePlan(value: unknown): SettlementPlan {
-  const result = planSchema.safeParse(value)
+  const result = z.safeParse(planSchema, value)
   if (!result.success) {
     const issue = result.error.issues[0]
     throw new InvalidPlanError('The settlement plan is not well formed.', {

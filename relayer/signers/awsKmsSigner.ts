@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Hex } from '#schemas/bytes.ts'
 import { signerOfAccount } from '../chain/localSigner.ts'
 import type { Fetch, Now, TransactionSigner } from '../ports.ts'
@@ -20,8 +20,8 @@ export type AwsKmsOptions = {
   readonly timeoutMs?: number
 }
 
-const answerSchema = z.object({ Signature: z.base64().max(200) })
-const refusalSchema = z.object({ __type: z.string().max(200) })
+const answerSchema = z.object({ Signature: z.base64().check(z.maxLength(200)) })
+const refusalSchema = z.object({ __type: z.string().check(z.maxLength(200)) })
 
 function toBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))

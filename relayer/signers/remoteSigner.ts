@@ -1,5 +1,5 @@
 import { isHex, keccak256, parseTransaction, recoverTransactionAddress } from 'viem'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Hex } from '#schemas/bytes.ts'
 import { toQuantity } from '../chain/words.ts'
 import type { Fetch, TransactionSigner, UnsignedTransaction } from '../ports.ts'
@@ -14,11 +14,11 @@ export type RemoteSignerOptions = {
   readonly timeoutMs?: number
 }
 
-const hex = z.string().max(600_000)
+const hex = z.string().check(z.maxLength(600_000))
 const answerSchema = z.object({
   // Web3signer answers with the bytes, geth and clef with an object around them.
-  result: z.union([hex, z.object({ raw: hex })]).optional(),
-  error: z.object({ code: z.number().optional() }).optional(),
+  result: z.optional(z.union([hex, z.object({ raw: hex })])),
+  error: z.optional(z.object({ code: z.optional(z.number()) })),
 })
 
 /**

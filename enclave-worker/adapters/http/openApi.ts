@@ -51,10 +51,10 @@ type Call = {
   readonly path: string
   readonly summary: string
   readonly parameters?: readonly Parameter[]
-  readonly answer: z.ZodType | (typeof rawTypes)[number] | 'document'
+  readonly answer: z.core.$ZodType | (typeof rawTypes)[number] | 'document'
   readonly takesPacks?: true
   readonly takesCertificate?: true
-  readonly takesJson?: z.ZodType
+  readonly takesJson?: z.core.$ZodType
   /** Statuses besides 200 that a caller has to expect. */
   readonly problems: readonly number[]
 }
@@ -126,7 +126,7 @@ export const calls: readonly Call[] = [
     method: 'post',
     path: '/v1/admin/close',
     summary: 'Close what is due now; needs a capability.',
-    answer: z.strictObject({ sequence: unsignedSchema.optional() }),
+    answer: z.strictObject({ sequence: z.optional(unsignedSchema) }),
     problems: [401, 403, 503],
   },
   {
@@ -342,7 +342,7 @@ export const calls: readonly Call[] = [
   },
 ]
 
-function jsonSchema(schema: z.ZodType): unknown {
+function jsonSchema(schema: z.core.$ZodType): unknown {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' })
 }
 

@@ -1,14 +1,14 @@
 import { concatHex } from 'viem'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Hex } from '#schemas/bytes.ts'
 import { type Hub, type Registration, orderEndorsements } from '#schemas/crosschain.ts'
 import type { Fetch } from '../../ports.ts'
 
 const answerSchema = z.object({
-  endorsement: z
-    .string()
-    .regex(/^0x[0-9a-f]{130}$/)
-    .transform((text) => text as Hex),
+  endorsement: z.pipe(
+    z.string().check(z.regex(/^0x[0-9a-f]{130}$/)),
+    z.transform((text: string) => text as Hex),
+  ),
 })
 
 const timeoutMs = 5_000
