@@ -41,6 +41,13 @@ const spoken = [
 
 /** What a relayer calls. Nothing else of these ABIs travels with it: they would be half of its size. */
 const relayerCalls: Readonly<Record<string, readonly string[]>> = {
+  EnclaveRegistry: ['register', 'signerRecord', 'signerStatus'],
+  IReportConsumer: ['isSettled', 'settle', 'settleMany'],
+  ProofRegistry: ['commit', 'head'],
+}
+
+/** The same of the contracts that only some plans name; each is a file of its own, to be loaded late. */
+const rareCalls: Readonly<Record<string, readonly string[]>> = {
   BatchBroadcaster: [
     'broadcastBatch',
     'broadcastRegistration',
@@ -63,9 +70,6 @@ const relayerCalls: Readonly<Record<string, readonly string[]>> = {
     'uploadTcbInfo',
     'uploadTcbSigning',
   ],
-  EnclaveRegistry: ['register', 'signerRecord', 'signerStatus'],
-  IReportConsumer: ['isSettled', 'settle', 'settleMany'],
-  ProofRegistry: ['commit', 'head'],
 }
 
 /** Contracts on the way of a report: a relayer names their errors when they refuse something. */
@@ -185,8 +189,11 @@ function bareParameter({ name, type, components }: AbiParameter): AbiParameter {
   }
 }
 
-function relayerCallsFile(abis: ReadonlyMap<string, readonly AbiEntry[]>): string {
-  const parts = Object.entries(relayerCalls).map(([contract, names]) => {
+function callsFile(
+  abis: ReadonlyMap<string, readonly AbiEntry[]>,
+  calls: Readonly<Record<string, readonly string[]>>,
+): string {
+  const parts = Object.entries(calls).map(([contract, names]) => {
     const entries = names.map((name) => {
       const found = (abis.get(contract) ?? []).filter(
         (entry) => entry.type === 'function' && entry.name === name,
@@ -267,7 +274,11 @@ function expectedFiles(out: string): Map<string, string> {
       ].join('\n'),
     )
   }
-  files.set(join(abiFolder, 'relayerCalls.ts'), relayerCallsFile(abis))
+  files.set(join(abiFolder, 'relayerCalls.ts'), callsFile(abis, relayerCalls))
+  for (const [contract, names] of Object.entries(rareCalls)) {
+    const file = `${camelName(contract)}Calls.ts`
+    files.set(join(abiFolder, file), callsFile(abis, { [contract]: names }))
+  }
   files.set(join(abiFolder, 'refusals.ts'), refusalsFile(abis))
   files.set(layoutPath, `${JSON.stringify(layouts, undefined, 2)}\n`)
   return files

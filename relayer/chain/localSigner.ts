@@ -1,5 +1,5 @@
-import { keccak256, parseSignature } from 'viem'
-import { type LocalAccount, privateKeyToAccount } from 'viem/accounts'
+import { keccak256 } from 'viem'
+import { type LocalAccount, privateKeyToAddress, sign } from 'viem/accounts'
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import type { TransactionSigner } from '../ports.ts'
@@ -40,12 +40,13 @@ export function createLocalSigner(privateKey: string, field: string): Transactio
     throw new SenderKeyError('The sender key is not a private key.', { field, remedy })
   }
   try {
-    const account = privateKeyToAccount(privateKey as Hex)
+    // Not by an account: it would bring every kind of transaction and typed data with it.
+    const key = privateKey as Hex
     return {
-      address: account.address.toLowerCase() as Hex,
+      address: privateKeyToAddress(key).toLowerCase() as Hex,
       async sign(transaction) {
         const { digest, finish } = prepareTransaction(transaction)
-        const { r, s, yParity } = parseSignature(await account.sign({ hash: toHex(digest) }))
+        const { r, s, yParity } = await sign({ hash: toHex(digest), privateKey: key })
         return finish({ r: BigInt(r), s: BigInt(s), yParity: yParity === 0 ? 0 : 1 })
       },
     }

@@ -12,9 +12,7 @@ import {
   type RelayerStatus,
   relayerStatus,
 } from '../runtime/status.ts'
-import { openMetrics, openMetricsType } from './metrics.ts'
 import { isOperator } from './operatorAuth.ts'
-import { statusPage, statusPageHeaders, statusPageStyle } from './statusPage.ts'
 
 /** What the HTTP side needs of whatever runs the feed and the lanes. */
 export type RelayerHost = {
@@ -60,10 +58,12 @@ function base64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
 }
 
-/** The relayer's HTTP side, the same on every platform. */
+/**
+ * The relayer's HTTP side, the same on every platform. What people and boards look at is loaded when
+ * they first do.
+ */
 export function createApp(host: RelayerHost): Hono {
   const app = new Hono()
-  const styleHash = base64(sha256(utf8(statusPageStyle)))
 
   async function status(): Promise<RelayerStatus> {
     const [[first, ...others], lanes] = await Promise.all([
@@ -80,6 +80,8 @@ export function createApp(host: RelayerHost): Hono {
   })
 
   app.get('/', async (context) => {
+    const { statusPage, statusPageHeaders, statusPageStyle } = await import('./statusPage.ts')
+    const styleHash = base64(sha256(utf8(statusPageStyle)))
     const page = statusPage(await status(), host.now())
     return context.body(page, 200, { ...statusPageHeaders(styleHash) })
   })
@@ -91,9 +93,11 @@ export function createApp(host: RelayerHost): Hono {
     return context.json(await status())
   })
 
-  app.get('/metrics', async (context) =>
-    context.body(openMetrics(await status(), host.now()), 200, { 'content-type': openMetricsType }),
-  )
+  app.get('/metrics', async (context) => {
+    const { openMetrics, openMetricsType } = await import('./metrics.ts')
+    const text = openMetrics(await status(), host.now())
+    return context.body(text, 200, { 'content-type': openMetricsType })
+  })
 
   app.post('/v1/wake', async (context) => {
     await host.wake()

@@ -49,6 +49,50 @@ const entries: Readonly<Record<BundleKind, { readonly file: string; readonly mai
 const settings = ['package.json', 'package-lock.json', 'relayer/local/bundle.ts']
 
 /**
+ * Reads our imports from viem's index as imports from the files behind it. Through the index, esbuild
+ * would count whatever any part takes from it among what is loaded at the start.
+ */
+const pastIndexes: Plugin = {
+  name: 'past-indexes',
+  setup(build) {
+    const indexes = new Map<string, ReadonlyMap<string, string>>()
+    const filesBehind = async (index: string, importer: string) => {
+      const known = indexes.get(index)
+      if (known !== undefined) return known
+      const { path } = await build.resolve(index, {
+        kind: 'import-statement',
+        resolveDir: dirname(importer),
+      })
+      const files = new Map<string, string>()
+      const reExport = /export \{([^}]*)\} from ["']([^"']+)["']/g
+      for (const [, names = '', target = ''] of readFileSync(path, 'utf8').matchAll(reExport)) {
+        for (const name of names.split(',')) files.set(name.trim(), join(dirname(path), target))
+      }
+      indexes.set(index, files)
+      return files
+    }
+    build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      if (path.includes(`${sep}node_modules${sep}`)) return undefined
+      let contents = readFileSync(path, 'utf8')
+      const imports = /import \{([^}]*)\} from '(viem(?:\/accounts)?)'/g
+      for (const [whole, names = '', index = ''] of contents.matchAll(imports)) {
+        const files = await filesBehind(index, path)
+        const direct = names
+          .split(',')
+          .map((name) => name.trim())
+          .filter((name) => name !== '' && !name.startsWith('type '))
+          .map((name) => {
+            const file = files.get(name)
+            return `import { ${name} } from ${JSON.stringify(file ?? index)}`
+          })
+        contents = contents.replace(whole, direct.join('; '))
+      }
+      return { contents, loader: 'ts' }
+    })
+  },
+}
+
+/**
  * viem loads its off-chain look-ups and its WebSocket only where its clients need them, and we use none
  * of its clients. Left alone, esbuild would make a part of each and keep all that they import.
  */
@@ -89,7 +133,7 @@ export async function buildBundle(
     chunkNames: 'parts/[name]-[hash]',
     metafile: true,
     logLevel: 'silent',
-    plugins: [withoutClients],
+    plugins: [pastIndexes, withoutClients],
     ...(kind === 'workerd'
       ? {
           // As wrangler resolves packages for a Worker.

@@ -1,8 +1,8 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { createLocalSigner } from '../chain/localSigner.ts'
 import type { Fetch, Now, TransactionSigner } from '../ports.ts'
-import { createAwsKmsSigner } from './awsKmsSigner.ts'
-import { createRemoteSigner } from './remoteSigner.ts'
+import type { AwsKmsOptions } from './awsKmsSigner.ts'
+import type { RemoteSignerOptions } from './remoteSigner.ts'
 import { SignerSettingsError } from './signerErrors.ts'
 
 /** Names of settings that describe signers, each also with `_<chain id>` for one chain. */
@@ -25,6 +25,18 @@ export function isSignerSetting(name: string): boolean {
   return signerSettingNames.some(
     (known) => name === known || new RegExp(`^${known}_[1-9][0-9]{0,15}$`).test(name),
   )
+}
+
+/** A signer whose code is loaded by the first signature: most relayers have a local key. */
+function onDemand(address: Hex, load: () => Promise<TransactionSigner>): TransactionSigner {
+  let loaded: Promise<TransactionSigner> | undefined
+  return {
+    address,
+    async sign(transaction) {
+      loaded ??= load()
+      return (await loaded).sign(transaction)
+    },
+  }
 }
 
 /**
@@ -83,17 +95,27 @@ export function signerOfSettings(
       return createLocalSigner(required('SENDER_KEY'), `SENDER_KEY_${chainId}`)
     case 'SIGNER_URL': {
       const token = setting('SIGNER_TOKEN')
-      return createRemoteSigner({
+      const options: RemoteSignerOptions = {
         url: required('SIGNER_URL'),
         address: address(),
         fetch,
         ...(token === undefined ? {} : { token }),
+      }
+      return onDemand(options.address, async () => {
+        const { createRemoteSigner } = await import('./remoteSigner.ts')
+        return createRemoteSigner(options)
       })
     }
     case 'AWS_KMS_KEY_ID': {
       const endpoint = setting('AWS_KMS_ENDPOINT')
       const sessionToken = setting('AWS_SESSION_TOKEN')
-      return createAwsKmsSigner({
+      if (endpoint !== undefined && !URL.canParse(endpoint)) {
+        throw new SignerSettingsError('The address of the key service is not a URL.', {
+          field: 'AWS_KMS_ENDPOINT',
+          remedy: 'Give it with https://, or leave it out for the region’s own.',
+        })
+      }
+      const options: AwsKmsOptions = {
         region: required('AWS_REGION'),
         keyId: required('AWS_KMS_KEY_ID'),
         address: address(),
@@ -105,6 +127,10 @@ export function signerOfSettings(
         fetch,
         now,
         ...(endpoint === undefined ? {} : { endpoint }),
+      }
+      return onDemand(options.address, async () => {
+        const { createAwsKmsSigner } = await import('./awsKmsSigner.ts')
+        return createAwsKmsSigner(options)
       })
     }
   }

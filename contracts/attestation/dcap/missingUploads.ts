@@ -6,7 +6,7 @@ import {
   decodeFunctionResult,
   encodeFunctionData,
 } from 'viem'
-import { collateralStoreAbi } from '#schemas/abi/relayerCalls.ts'
+import { collateralStoreAbi } from '#schemas/abi/collateralStoreCalls.ts'
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { parseQeIdentity } from '#verifier/collateral/qeIdentity.ts'

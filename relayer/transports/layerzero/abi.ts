@@ -1,16 +1,190 @@
-import { parseAbi } from 'viem'
 import { abiErrors } from '../../chain/abiErrors.ts'
 import { endpointRefusals } from './refusals.ts'
 
-const calls = parseAbi([
-  'struct Origin { uint32 srcEid; bytes32 sender; uint64 nonce; }',
-  'event PacketSent(bytes encodedPayload, bytes options, address sendLibrary)',
-  'event LzReceiveAlert(address indexed receiver, address indexed executor, Origin origin, bytes32 guid, uint256 gas, uint256 value, bytes message, bytes extraData, bytes reason)',
-  'function eid() view returns (uint32)',
-  'function inboundPayloadHash(address receiver, uint32 srcEid, bytes32 sender, uint64 nonce) view returns (bytes32)',
-  'function lazyInboundNonce(address receiver, uint32 srcEid, bytes32 sender) view returns (uint64)',
-  'function lzReceive(Origin origin, address receiver, bytes32 guid, bytes message, bytes extraData) payable',
-])
+// As JSON and not as text: a parser of ABIs would weigh more than all of this.
+const calls = [
+  {
+    name: 'PacketSent',
+    type: 'event',
+    inputs: [
+      {
+        type: 'bytes',
+        name: 'encodedPayload',
+      },
+      {
+        type: 'bytes',
+        name: 'options',
+      },
+      {
+        type: 'address',
+        name: 'sendLibrary',
+      },
+    ],
+  },
+  {
+    name: 'LzReceiveAlert',
+    type: 'event',
+    inputs: [
+      {
+        type: 'address',
+        name: 'receiver',
+        indexed: true,
+      },
+      {
+        type: 'address',
+        name: 'executor',
+        indexed: true,
+      },
+      {
+        type: 'tuple',
+        name: 'origin',
+        components: [
+          {
+            type: 'uint32',
+            name: 'srcEid',
+          },
+          {
+            type: 'bytes32',
+            name: 'sender',
+          },
+          {
+            type: 'uint64',
+            name: 'nonce',
+          },
+        ],
+      },
+      {
+        type: 'bytes32',
+        name: 'guid',
+      },
+      {
+        type: 'uint256',
+        name: 'gas',
+      },
+      {
+        type: 'uint256',
+        name: 'value',
+      },
+      {
+        type: 'bytes',
+        name: 'message',
+      },
+      {
+        type: 'bytes',
+        name: 'extraData',
+      },
+      {
+        type: 'bytes',
+        name: 'reason',
+      },
+    ],
+  },
+  {
+    name: 'eid',
+    type: 'function',
+    stateMutability: 'view',
+    inputs: [],
+    outputs: [
+      {
+        type: 'uint32',
+      },
+    ],
+  },
+  {
+    name: 'inboundPayloadHash',
+    type: 'function',
+    stateMutability: 'view',
+    inputs: [
+      {
+        type: 'address',
+        name: 'receiver',
+      },
+      {
+        type: 'uint32',
+        name: 'srcEid',
+      },
+      {
+        type: 'bytes32',
+        name: 'sender',
+      },
+      {
+        type: 'uint64',
+        name: 'nonce',
+      },
+    ],
+    outputs: [
+      {
+        type: 'bytes32',
+      },
+    ],
+  },
+  {
+    name: 'lazyInboundNonce',
+    type: 'function',
+    stateMutability: 'view',
+    inputs: [
+      {
+        type: 'address',
+        name: 'receiver',
+      },
+      {
+        type: 'uint32',
+        name: 'srcEid',
+      },
+      {
+        type: 'bytes32',
+        name: 'sender',
+      },
+    ],
+    outputs: [
+      {
+        type: 'uint64',
+      },
+    ],
+  },
+  {
+    name: 'lzReceive',
+    type: 'function',
+    stateMutability: 'payable',
+    inputs: [
+      {
+        type: 'tuple',
+        name: 'origin',
+        components: [
+          {
+            type: 'uint32',
+            name: 'srcEid',
+          },
+          {
+            type: 'bytes32',
+            name: 'sender',
+          },
+          {
+            type: 'uint64',
+            name: 'nonce',
+          },
+        ],
+      },
+      {
+        type: 'address',
+        name: 'receiver',
+      },
+      {
+        type: 'bytes32',
+        name: 'guid',
+      },
+      {
+        type: 'bytes',
+        name: 'message',
+      },
+      {
+        type: 'bytes',
+        name: 'extraData',
+      },
+    ],
+    outputs: [],
+  },
+] as const
 
 /** What is asked of LayerZero's endpoint; its interfaces are MIT, the contract itself is not ours. */
 export const endpointAbi = [...calls, ...abiErrors(endpointRefusals)] as const

@@ -1,5 +1,5 @@
 import { encodeFunctionData } from 'viem'
-import { batchBroadcasterAbi } from '#schemas/abi/relayerCalls.ts'
+import { batchBroadcasterAbi } from '#schemas/abi/batchBroadcasterCalls.ts'
 import type { Batch } from '#schemas/batch.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import type { Call } from '../../lane/job.ts'

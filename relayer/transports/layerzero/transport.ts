@@ -6,11 +6,8 @@ import {
   isHex,
   keccak256,
 } from 'viem'
-import {
-  batchBroadcasterAbi,
-  enclaveRegistryAbi,
-  proofRegistryAbi,
-} from '#schemas/abi/relayerCalls.ts'
+import { batchBroadcasterAbi } from '#schemas/abi/batchBroadcasterCalls.ts'
+import { enclaveRegistryAbi, proofRegistryAbi } from '#schemas/abi/relayerCalls.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { type Hub, type Registration, encodeMessage } from '#schemas/crosschain.ts'
 import type { CheckContext, Preparation } from '../../chain/check.ts'
