@@ -9,7 +9,9 @@ import { reportLeaf, verdicts } from '#schemas/report.ts'
 import type { SignedBatch } from '#schemas/workerApi.ts'
 import { calls } from '#worker/adapters/http/openApi.ts'
 import { certificatesPerDevice } from '#worker/enrolment/calibrations.ts'
-import { createTestDevice, testStream } from './rig.ts'
+import type { WorkerPorts } from '#worker/createWorker.ts'
+import type { Span } from '#worker/tracing.ts'
+import { createTestDevice, eventually, testStream } from './rig.ts'
 import { type Stage, bootMs, minute, seconds, setStage, tumbling, watts } from './stage.ts'
 
 const device = createTestDevice('meter', testStream)
@@ -44,7 +46,10 @@ afterEach(async () => {
   for (const stage of stages.splice(0)) await stage.end()
 })
 
-async function stageWith(overrides: Record<string, unknown> = {}): Promise<Stage> {
+async function stageWith(
+  overrides: Record<string, unknown> = {},
+  ports: Partial<WorkerPorts> = {},
+): Promise<Stage> {
   const stage = await setStage(
     {
       policies: [calibrated],
@@ -54,6 +59,7 @@ async function stageWith(overrides: Record<string, unknown> = {}): Promise<Stage
       ...overrides,
     },
     [device],
+    ports,
   )
   stages.push(stage)
   return stage
@@ -189,6 +195,33 @@ describe('a certificate that a pinned laboratory has signed', () => {
       laboratories: [pinned(laboratory), pinned(secondKey, { scope })],
     })
     expect(await stage.client.postCalibration(signed({}, secondKey))).toMatchObject({ isNew: true })
+  })
+})
+
+describe('a certificate and what was judged ahead', () => {
+  it('is not missed by it: the judgement is made again', async () => {
+    let aheads = 0
+    const span: Span = {
+      tell: () => undefined,
+      during: (name, work) => {
+        if (name === 'judge ahead') aheads += 1
+        return work(span)
+      },
+    }
+    const stage = await stageWith({ tickMs: 20 }, { tracer: span })
+    await sendMinute(stage)
+    stage.world.nowMs += 2000
+    await eventually(
+      () => Promise.resolve(aheads),
+      (count) => count > 0,
+    )
+    await stage.client.postCalibration(signed())
+    stage.world.nowMs += 6000
+    const { batches } = await eventually(
+      () => stage.client.batches(0n),
+      ({ head }) => head > 0n,
+    )
+    expect(outcome(batches[0])).toStrictEqual(covered)
   })
 })
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type WorkerClient, createWorkerClient } from '#schemas/workerClient.ts'
 import { readConfig } from '#worker/config.ts'
-import { type RunningWorker, startWorker } from '#worker/createWorker.ts'
+import { type RunningWorker, type WorkerPorts, startWorker } from '#worker/createWorker.ts'
 import { type TestWorld, createTestWorld, testPorts } from './inner.ts'
 import { type TestDevice, anchorChainId, testConfig, testPolicy } from './rig.ts'
 
@@ -25,7 +25,7 @@ export type Stage = {
 export async function setStage(
   overrides: Record<string, unknown>,
   devices: readonly TestDevice[],
-  failpoint?: (name: string) => void,
+  ports: Partial<WorkerPorts> = {},
 ): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'plumbline-stage-'))
   const world = createTestWorld(bootMs)
@@ -38,7 +38,7 @@ export async function setStage(
         ...more,
       }),
     )
-    return startWorker(config, testPorts(world, [BigInt(anchorChainId)], failpoint))
+    return startWorker(config, { ...testPorts(world, [BigInt(anchorChainId)]), ...ports })
   }
   const clientOf = (worker: RunningWorker): WorkerClient =>
     createWorkerClient({ url: worker.url, fetch: (url, init) => fetch(url, init) })
