@@ -126,7 +126,9 @@ describe('a calibration certificate', () => {
     expect(toHex(encodeCalibrationHeader('ES256', `0x${'ab'.repeat(32)}`))).toBe(
       `0xa30128045820${'ab'.repeat(32)}107829${toHex(utf8(calibrationType)).slice(2)}`,
     )
-    expect(toHex(encodeCalibrationClaims(certificate))).toMatchInlineSnapshot(`"0xa9016a4c61626f722053c3bc64041a6d2b0580051a6b484b60061a6b49d2000749323032362d303831353a00010000013a000100085820d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d03a000100096b74656d70657261747572653a0001000a6343656c"`)
+    expect(toHex(encodeCalibrationClaims(certificate))).toMatchInlineSnapshot(
+      `"0xa9016a4c61626f722053c3bc64041a6d2b0580051a6b484b60061a6b49d2000749323032362d303831353a00010000013a000100085820d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d03a000100096b74656d70657261747572653a0001000a6343656c"`,
+    )
   })
 
   it('withdraws another one when it holds at no time', () => {
