@@ -4,15 +4,10 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Hex } from '#schemas/bytes.ts'
-import { BaseError } from '#schemas/errors.ts'
 import { type SettlementPlanFile, decodePlan } from '../plan/plan.ts'
 import { bundleRelayer, placeBundle } from './bundle.ts'
+import { collectOutput, delay, end, exitOf, notStarted } from './engineProcess.ts'
 import { readWranglerConfig, workerdConfig } from './workerdConfig.ts'
-
-/** Raised when the local engine does not come up. */
-export class RelayerStartError extends BaseError {
-  override readonly name = 'RelayerStartError'
-}
 
 export type RelayerOptions = {
   readonly plan: SettlementPlanFile
@@ -42,7 +37,6 @@ export type RunningRelayer = {
 }
 
 const startTimeoutMs = 20_000
-const stopTimeoutMs = 5_000
 const watchdogMs = 60_000
 /** In the data folder. */
 const bundleFolder = 'worker'
@@ -64,6 +58,18 @@ export type RelayerCommand = {
   readonly environment: Readonly<Record<string, string>>
 }
 
+/** What an engine gets by environment: secrets, and nothing of this process's own. */
+export function engineEnvironment(
+  options: Pick<RelayerOptions, 'senderKeys' | 'signerSettings' | 'operatorToken'>,
+): Record<string, string> {
+  const environment: Record<string, string> = { ...options.signerSettings }
+  for (const [chainId, key] of Object.entries(options.senderKeys ?? {})) {
+    environment[`SENDER_KEY_${chainId}`] = key
+  }
+  if (options.operatorToken !== undefined) environment['OPERATOR_TOKEN'] = options.operatorToken
+  return environment
+}
+
 /**
  * Writes what the engine reads (bundle, plan, configuration) into the data folder. Nothing is started.
  *
@@ -76,11 +82,7 @@ export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCo
   mkdirSync(join(folder, 'objects'), { recursive: true })
   placeBundle(bundle, join(folder, bundleFolder))
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
-  const environment: Record<string, string> = { ...options.signerSettings }
-  for (const [chainId, key] of Object.entries(options.senderKeys ?? {})) {
-    environment[`SENDER_KEY_${chainId}`] = key
-  }
-  if (options.operatorToken !== undefined) environment['OPERATOR_TOKEN'] = options.operatorToken
+  const environment = engineEnvironment(options)
   const configFile = join(folder, 'relayer.capnp')
   writeFileSync(
     configFile,
@@ -110,20 +112,13 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   })
-  const exited = new Promise<number | undefined>((settle) => {
-    child.once('exit', (code) => {
-      settle(code ?? undefined)
-    })
-    child.once('error', () => {
-      settle(undefined)
-    })
-  })
+  const exited = exitOf(child)
   const output = collectOutput(child, options.onLog)
   try {
     const port = await listeningPort(child, exited, output)
     const url = `http://127.0.0.1:${port}`
-    await untilHealthy(url, exited, output)
-    await fetch(`${url}/v1/wake`, { method: 'POST' })
+    // Woken by the very request that it is asked to answer first; should it fail, the watchdog wakes.
+    await Promise.all([wakeAll(url), untilHealthy(url, exited, output)])
     watch(url, exited)
     return {
       url,
@@ -139,40 +134,19 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
   }
 }
 
+async function wakeAll(url: string): Promise<void> {
+  const signal = AbortSignal.timeout(watchdogMs)
+  await fetch(`${url}/v1/wake`, { method: 'POST', signal }).catch(() => undefined)
+}
+
 /** What the cron trigger does on Cloudflare: whatever lost its alarm is looked at once a minute. */
 function watch(url: string, exited: Promise<unknown>): void {
   const timer = setInterval(() => {
-    const signal = AbortSignal.timeout(watchdogMs)
-    fetch(`${url}/v1/wake`, { method: 'POST', signal }).catch(() => undefined)
+    void wakeAll(url)
   }, watchdogMs)
   timer.unref()
   void exited.then(() => {
     clearInterval(timer)
-  })
-}
-
-function collectOutput(
-  child: ChildProcess,
-  onLog: ((line: string) => void) | undefined,
-): () => readonly string[] {
-  const last: string[] = []
-  const take = (chunk: Buffer): void => {
-    for (const line of chunk.toString().split('\n')) {
-      if (line.trim() === '') continue
-      last.push(line)
-      if (last.length > 20) last.shift()
-      onLog?.(line)
-    }
-  }
-  child.stdout?.on('data', take)
-  child.stderr?.on('data', take)
-  return () => last
-}
-
-function notStarted(message: string, output: () => readonly string[]): RelayerStartError {
-  return new RelayerStartError(message, {
-    metaMessages: output(),
-    remedy: 'See whether the port is free and the data folder can be written.',
   })
 }
 
@@ -218,25 +192,4 @@ async function untilHealthy(
     if (hasEnded) break
   }
   throw notStarted('The relayer does not answer.', output)
-}
-
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((settle) => {
-    setTimeout(settle, milliseconds).unref()
-  })
-}
-
-async function end(
-  child: ChildProcess,
-  exited: Promise<unknown>,
-  signal: 'SIGTERM' | 'SIGKILL',
-): Promise<void> {
-  child.kill(signal)
-  const isOver = await Promise.race([
-    exited.then(() => true),
-    delay(stopTimeoutMs).then(() => false),
-  ])
-  if (isOver) return
-  child.kill('SIGKILL')
-  await exited
 }

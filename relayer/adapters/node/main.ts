@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { decodePlanText } from '../../plan/plan.ts'
 import { signerOfSettings } from '../../signers/signerOfSettings.ts'
 import { startNodeRelayer } from './nodeRelayer.ts'
 
 /**
  * The Node adapter as a process of its own: `main.js PLAN DATA_FOLDER PORT`, keys and the operator's
- * token from the environment. It says on standard output where it listens, one JSON object on a line.
+ * token from the environment. It says where it listens on standard output, as one line of JSON.
  */
 
 const [, , planFile = '', dataFolder = '', port = '0'] = process.argv
@@ -23,6 +24,8 @@ const relayer = await startNodeRelayer({
   ...(operatorToken === '' ? {} : { operatorToken }),
 })
 process.stdout.write(`${JSON.stringify({ event: 'listen', url: relayer.url })}\n`)
+// Compiled code is kept at a tidy end otherwise, which a crash is not.
+setTimeout(flushCompileCache, 200).unref()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
     void relayer.stop().then(() => process.exit(0))

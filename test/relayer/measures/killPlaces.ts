@@ -1,6 +1,6 @@
 import type { ProxyFault } from '../support/faultProxy.ts'
 import { startFaultProxy } from '../support/faultProxy.ts'
-import type { KillableRelayer } from '../support/nodeProcess.ts'
+import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
 import { rehearse, statusOf, until } from '../support/rehearsal.ts'
 import { testReport } from '../support/testStream.ts'
 
@@ -17,7 +17,7 @@ export async function killPlaces(engine: 'workerd' | 'node', mostPlaces = 60) {
   if (chain === undefined) throw new Error('no chain')
   const proxy = await startFaultProxy(chain.rpcUrl)
   const plan = rehearsal.plan({ subjects, rpcUrls: () => [proxy.url], chain: { confirmations: 2 } })
-  const start = (): Promise<KillableRelayer> =>
+  const start = (): Promise<RunningRelayer> =>
     engine === 'workerd' ? rehearsal.start(plan) : rehearsal.startNodeProcess(plan)
   let relayer = await start()
   let kills = 0

@@ -1,5 +1,5 @@
 import { createDice } from './dice.ts'
-import type { KillableRelayer } from './nodeProcess.ts'
+import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
 import { type Rehearsal, statusOf, until } from './rehearsal.ts'
 import { testReport } from './testStream.ts'
 
@@ -42,7 +42,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
   const restartMs: number[] = []
   const startedAt = Date.now()
   let closed = 0
-  const start = (): Promise<KillableRelayer> =>
+  const start = (): Promise<RunningRelayer> =>
     options.engine === 'node' ? rehearsal.startNodeProcess(plan) : rehearsal.start(plan)
   let relayer = await start()
   const killUntil = startedAt + (options.killingMs ?? Infinity)

@@ -1,16 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from '#schemas/bytes.ts'
 import { type NodeRelayer, startNodeRelayer } from '#relayer/adapters/node/nodeRelayer.ts'
 import { createLocalSigner } from '#relayer/chain/localSigner.ts'
 import { type SettlementPlanFile, decodePlan } from '#relayer/plan/plan.ts'
+import { startNodeProcess } from '#relayer/local/startNodeProcess.ts'
 import { type RunningRelayer, startRelayer } from '#relayer/local/startRelayer.ts'
 import type { RelayerStatus } from '#relayer/runtime/status.ts'
 import { type TestChain, developmentKeys, startAnvil } from './anvil.ts'
 import { subjectOf, testPolicy, testStream } from './testStream.ts'
 import { type TestWorker, startTestWorker } from './testWorker.ts'
-import { type KillableRelayer, startNodeProcess } from './nodeProcess.ts'
 import { clientsOf, deployStandIn, standIn } from './standIn.ts'
 
 export type RehearsedChain = TestChain & {
@@ -31,7 +31,7 @@ export type Rehearsal = {
   /** The same over the Node adapter, in this process. */
   startNode(plan?: SettlementPlanFile): Promise<NodeRelayer>
   /** The Node adapter in a process of its own, to be killed. */
-  startNodeProcess(plan?: SettlementPlanFile): Promise<KillableRelayer>
+  startNodeProcess(plan?: SettlementPlanFile): Promise<RunningRelayer>
   stop(): Promise<void>
 }
 
@@ -126,11 +126,14 @@ export async function rehearse(options: {
         port: 0,
         operatorToken,
       }),
-    startNodeProcess(given) {
-      const planFile = join(dataFolder, 'node-plan.json')
-      writeFileSync(planFile, JSON.stringify(given ?? plan()))
-      return startNodeProcess({ planFile, dataFolder, senderKey })
-    },
+    startNodeProcess: (given) =>
+      startNodeProcess({
+        plan: given ?? plan(),
+        senderKeys: Object.fromEntries(chains.map(({ chainId }) => [chainId, senderKey])),
+        dataFolder: join(dataFolder, 'node'),
+        port: 0,
+        operatorToken,
+      }),
     async stop() {
       await Promise.all([...chains.map((chain) => chain.stop()), worker.stop()])
       rmSync(dataFolder, { recursive: true, force: true })

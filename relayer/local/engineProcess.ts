@@ -1,0 +1,69 @@
+import type { ChildProcess } from 'node:child_process'
+import { BaseError } from '#schemas/errors.ts'
+
+/** What starting and ending an engine's process has in common, whichever it is. */
+
+/** Raised when the local engine does not come up. */
+export class RelayerStartError extends BaseError {
+  override readonly name = 'RelayerStartError'
+}
+
+const stopTimeoutMs = 5_000
+
+/** Resolves when the process has ended, for whatever reason. */
+export function exitOf(child: ChildProcess): Promise<number | undefined> {
+  return new Promise((settle) => {
+    child.once('exit', (code) => {
+      settle(code ?? undefined)
+    })
+    child.once('error', () => {
+      settle(undefined)
+    })
+  })
+}
+
+export function collectOutput(
+  child: ChildProcess,
+  onLog: ((line: string) => void) | undefined,
+): () => readonly string[] {
+  const last: string[] = []
+  const take = (chunk: Buffer): void => {
+    for (const line of chunk.toString().split('\n')) {
+      if (line.trim() === '') continue
+      last.push(line)
+      if (last.length > 20) last.shift()
+      onLog?.(line)
+    }
+  }
+  child.stdout?.on('data', take)
+  child.stderr?.on('data', take)
+  return () => last
+}
+
+export function notStarted(message: string, output: () => readonly string[]): RelayerStartError {
+  return new RelayerStartError(message, {
+    metaMessages: output(),
+    remedy: 'See whether the port is free and the data folder can be written.',
+  })
+}
+
+export function delay(milliseconds: number): Promise<void> {
+  return new Promise((settle) => {
+    setTimeout(settle, milliseconds).unref()
+  })
+}
+
+export async function end(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+  signal: 'SIGTERM' | 'SIGKILL',
+): Promise<void> {
+  child.kill(signal)
+  const isOver = await Promise.race([
+    exited.then(() => true),
+    delay(stopTimeoutMs).then(() => false),
+  ])
+  if (isOver) return
+  child.kill('SIGKILL')
+  await exited
+}

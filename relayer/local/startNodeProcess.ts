@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { decodePlan } from '../plan/plan.ts'
+import { bundleRelayer } from './bundle.ts'
+import { type RelayerOptions, type RunningRelayer, engineEnvironment } from './startRelayer.ts'
+import { collectOutput, delay, end, exitOf, notStarted } from './engineProcess.ts'
+
+const startTimeoutMs = 20_000
+const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+/**
+ * Starts the Node adapter in a process of its own, bundled: from the sources, Node would look for,
+ * read and strip several hundred files at each start. What it compiled stays in the data folder.
+ *
+ * @throws {@link InvalidPlanError} | {@link RelayerBundleError} | {@link RelayerStartError}
+ */
+export async function startNodeProcess(options: RelayerOptions): Promise<RunningRelayer> {
+  decodePlan(options.plan)
+  const bundle = await bundleRelayer(repositoryRoot, 'node')
+  const folder = resolve(options.dataFolder)
+  mkdirSync(folder, { recursive: true })
+  const planFile = join(folder, 'plan.json')
+  writeFileSync(planFile, JSON.stringify(options.plan), { mode: 0o600 })
+  const main = join(bundle.folder, bundle.modules[0]?.name ?? '')
+  const child = spawn(process.execPath, [main, planFile, folder, String(options.port)], {
+    cwd: folder,
+    env: { ...engineEnvironment(options), NODE_COMPILE_CACHE: join(folder, 'compiled') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const exited = exitOf(child)
+  const output = collectOutput(child, options.onLog)
+  try {
+    const announced = new Promise<string>((settle) => {
+      let text = ''
+      child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+        const url = /"url":"(http:[^"]+)"/.exec(text)?.[1]
+        if (url !== undefined) settle(url)
+      })
+    })
+    const url = await Promise.race([
+      announced,
+      exited.then(() => undefined),
+      delay(startTimeoutMs).then(() => undefined),
+    ])
+    if (url === undefined) throw notStarted('The Node process does not listen.', output)
+    return {
+      url,
+      pid: child.pid ?? 0,
+      log: output,
+      exited,
+      stop: () => end(child, exited, 'SIGTERM'),
+      kill9: () => end(child, exited, 'SIGKILL'),
+    }
+  } catch (cause) {
+    await end(child, exited, 'SIGKILL')
+    throw cause
+  }
+}
