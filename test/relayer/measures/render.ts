@@ -272,7 +272,7 @@ takes two blocks. R1: in a profile of 400 single settlements on the Node adapter
 6 s, most of it storing; the rest was waiting for blocks and for the node's simulations. R9 is bounded by decoding
 and verifying (about 0.5 ms a proof). R4: workerd with an empty Worker
 listens 75 to 160 ms after its process began, with ours after 145 to 200 ms; five rounds with the chain and the first
-signature follow. R12's start is `startRelayer` over a bundle that is up to date, to the first answer, all lanes awake.
+signature follow. R12's start is \`startRelayer\` over a bundle that is up to date, to the first answer, all lanes awake.
 
 ## The jam test
 
