@@ -60,7 +60,7 @@ export type TransactionSignature = {
 /** What is signed, and how the signature becomes the transaction that nodes take. */
 export function prepareTransaction(transaction: UnsignedTransaction): {
   readonly digest: Uint8Array
-  finish(signature: TransactionSignature): { readonly hash: Hex; readonly raw: Hex }
+  readonly finish: (signature: TransactionSignature) => { readonly hash: Hex; readonly raw: Hex }
 } {
   const fields = fieldsOf(transaction)
   return {

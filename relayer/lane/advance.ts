@@ -1,8 +1,8 @@
 import type { Hex } from '#schemas/bytes.ts'
 import { checked } from './claim.ts'
 import type { LaneEvent, OperatorRequest } from './events.ts'
-import { type Job, isTerminal } from './job.ts'
-import type { Lane, LaneTransaction } from './lane.ts'
+import type { Job } from './job.ts'
+import type { Lane } from './lane.ts'
 import { observed } from './observe.ts'
 import { offered, reopened, signed, signingFailed } from './sign.ts'
 import {

@@ -8,7 +8,7 @@ import {
   createJob,
   isTerminal,
 } from './job.ts'
-import type { Hold, Lane } from './lane.ts'
+import type { Hold } from './lane.ts'
 import { finalTransaction } from './observe.ts'
 import {
   type Step,
@@ -19,6 +19,7 @@ import {
   failed,
   feeHold,
   holdOf,
+  inFlight,
   scheduled,
   withJob,
   withTransaction,
@@ -27,6 +28,9 @@ import {
 
 /** Room above the simulated gas: state may move between simulation and inclusion. */
 const gasMarginPercent = 20n
+
+/** @see EIP-7825 */
+const transactionGasCap = 2n ** 24n
 
 /** So many times the pause of a second look, before a receipt that changed nothing is believed. */
 const contradictionLooks = 10
@@ -51,7 +55,7 @@ export function checked(
     if (job.stage !== 'queued') continue
     switch (result.outcome) {
       case 'ready':
-        ready.push({ jobs: [job], gas: result.gas, call: result.call })
+        ready.push({ jobs: [job], ...result })
         break
       case 'done':
         lane = withJob(
@@ -86,13 +90,13 @@ export function checked(
   }
   const confirmation = confirmed(lane, toConfirm, nowMs)
   lane = confirmation.lane
-  for (const { jobIds, gas, call } of merged) {
+  for (const { jobIds, ...rest } of merged) {
     const jobs = jobIds.flatMap((id) => {
       const job = lane.jobs.get(id)
       return job?.stage === 'queued' ? [job] : []
     })
     // All or none: the merged call settles every one of them.
-    if (jobs.length === jobIds.length) ready.push({ jobs, gas, call })
+    if (jobs.length === jobIds.length) ready.push({ jobs, ...rest })
   }
   const step = claimNonces(lane, ready, nowMs)
   return { lane: step.lane, commands: [...confirmation.commands, ...step.commands] }
@@ -230,6 +234,7 @@ type Ready = {
   readonly jobs: readonly Job[]
   readonly gas: bigint
   readonly call: SignRequest['call']
+  readonly after?: readonly string[]
 }
 
 /** Registrations, then batch by batch its commit and its settlements. */
@@ -237,6 +242,12 @@ function rank({ jobs: [first] }: Ready): number {
   if (first === undefined || first.task.kind === 'upload' || first.task.kind === 'register')
     return 0
   return Number(first.task.sequence) * 2 + (first.task.kind === 'commit' ? 1 : 2)
+}
+
+/** Room above what the simulation used, below what a transaction may have at all. */
+function withMargin(gas: bigint): bigint {
+  const limit = gas + (gas * gasMarginPercent) / 100n
+  return limit > transactionGasCap && gas <= transactionGasCap ? transactionGasCap : limit
 }
 
 function claimNonces(before: WorkingLane, ready: readonly Ready[], nowMs: number): Step {
@@ -254,9 +265,18 @@ function claimNonces(before: WorkingLane, ready: readonly Ready[], nowMs: number
   let budgetWei = lane.policy.dailySpendWei - lane.spend.wei - committedWei(lane)
   let fundsWei = (lane.balanceWei ?? 0n) - committedWei(lane)
   const requests: SignRequest[] = []
+  const room = lane.policy.window - inFlight(lane)
+  /** Jobs that have a nonce, or get one here: what leans on them gets a higher one. */
+  const hasNonce = (id: string): boolean =>
+    claimed.has(id) || lane.jobs.get(id)?.nonce !== undefined
+  const claimed = new Set<string>()
   let hold: Hold | undefined
-  for (const { jobs, gas, call } of ready.toSorted((left, right) => rank(left) - rank(right))) {
-    const gasLimit = gas + (gas * gasMarginPercent) / 100n
+  for (const { jobs, gas, call, after = [] } of ready.toSorted(
+    (left, right) => rank(left) - rank(right),
+  )) {
+    if (requests.length >= room) break
+    if (!after.every(hasNonce)) continue
+    const gasLimit = withMargin(gas)
     const costWei = gasLimit * fees.maxFeePerGasWei + (call.valueWei ?? 0n)
     if (costWei > budgetWei) {
       hold ??= spendHold(lane, costWei, nowMs)
@@ -269,7 +289,10 @@ function claimNonces(before: WorkingLane, ready: readonly Ready[], nowMs: number
     budgetWei -= costWei
     fundsWei -= costWei
     requests.push({ nonce, jobIds: jobs.map(({ id }) => id), call, gasLimit, fees })
-    for (const job of jobs) lane = withJob(lane, enter(job, 'simulated', nowMs))
+    for (const job of jobs) {
+      claimed.add(job.id)
+      lane = withJob(lane, enter(job, 'simulated', nowMs))
+    }
     nonce += 1
   }
   const step = ended(hold)

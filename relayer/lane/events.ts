@@ -18,7 +18,13 @@ export type Observation = {
 
 /** What the chain says about a job that is about to be carried out. */
 export type CheckResult = { readonly jobId: string } & (
-  | { readonly outcome: 'ready'; readonly gas: bigint; readonly call: Call }
+  | {
+      readonly outcome: 'ready'
+      readonly gas: bigint
+      readonly call: Call
+      /** Jobs that were simulated before it and have to be on the chain before it. */
+      readonly after?: readonly string[]
+    }
   /** The chain has it already. */
   | { readonly outcome: 'done'; readonly atBlock: number }
   /** Something else must happen first; it is looked at again soon. */
@@ -51,6 +57,8 @@ export type MergedCall = {
   readonly jobIds: readonly string[]
   readonly gas: bigint
   readonly call: Call
+  /** As in {@link CheckResult}. */
+  readonly after?: readonly string[]
 }
 
 export type SignRequest = {
@@ -130,12 +138,12 @@ export type LaneCommand =
   | { readonly kind: 'reopen'; readonly fromNonce: number }
   /**
    * Bring up to `limit` queued jobs that are due, oldest first, none further than one batch ahead of
-   * what is anchored of its stream: the rest would only be asked to wait.
+   * what of its stream is anchored or on its way: the rest would only be asked to wait.
    */
   | {
       readonly kind: 'load'
       readonly limit: number
-      readonly anchored: ReadonlyMap<Hex, bigint>
+      readonly reached: ReadonlyMap<Hex, bigint>
     }
   /** Read what the chain says about these jobs and simulate those that are to be sent. */
   | {

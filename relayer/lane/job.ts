@@ -117,7 +117,7 @@ export function isTerminal(stage: Stage): boolean {
 }
 
 /** A job's name: the fact that it makes true. */
-export function jobId(task: JobTask): string {
+export function jobId(task: JobTask | Pick<CommitTask, 'kind' | 'stream' | 'sequence'>): string {
   switch (task.kind) {
     case 'upload':
       return `upload/${task.digest}`
@@ -139,9 +139,12 @@ export function jobOrder(task: JobTask): number {
   return Number(task.sequence) * 2 + (task.kind === 'commit' ? 0 : 1)
 }
 
-/** The order of the last job that can be done while `anchored` is the newest anchored batch. */
-export function horizon(anchored: bigint): number {
-  return (Number(anchored) + 1) * 2
+/**
+ * The order of the last job that can be done while `anchored` is the newest anchored batch: the next
+ * commit, and what leans on it where that can be sent right behind it.
+ */
+export function horizon(anchored: bigint, isAhead: boolean): number {
+  return (Number(anchored) + 1) * 2 + (isAhead ? 1 : 0)
 }
 
 export function createJob(task: JobTask, nowMs: number, call?: Call): Job {

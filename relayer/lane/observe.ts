@@ -1,6 +1,6 @@
 import type { LaneCommand, Observation, SignRequest } from './events.ts'
 import type { Job } from './job.ts'
-import type { Lane, LaneTransaction, TransactionInclusion } from './lane.ts'
+import type { LaneTransaction, TransactionInclusion } from './lane.ts'
 import { fillGaps, replaceStuck } from './replace.ts'
 import {
   type Step,
@@ -86,9 +86,20 @@ export function observed(before: WorkingLane, nowMs: number, seen: Observation):
   const room = lane.policy.window - inFlight(lane)
   if (lane.mode === 'running' && room > 0 && lane.nextNonce !== undefined) {
     const limit = room * lane.policy.batchSize
-    commands.push({ kind: 'load', limit, anchored: seen.anchored })
+    commands.push({ kind: 'load', limit, reached: reached(lane, seen.anchored) })
   }
   return { lane: scheduled(lane, nowMs), commands }
+}
+
+/** The newest batch of each stream that is anchored or on its way under a nonce of ours. */
+function reached(lane: WorkingLane, anchored: Observation['anchored']): Observation['anchored'] {
+  const furthest = new Map(anchored)
+  for (const { task, nonce } of lane.jobs.values()) {
+    if (task.kind !== 'commit' || nonce === undefined) continue
+    const known = furthest.get(task.stream)
+    if (known !== undefined && known < task.sequence) furthest.set(task.stream, task.sequence)
+  }
+  return furthest
 }
 
 function inclusionOf(

@@ -1,6 +1,6 @@
 import type { OfferResult, SignedTransaction } from './events.ts'
 import type { Job } from './job.ts'
-import type { Attempt, Lane, LaneTransaction } from './lane.ts'
+import type { Attempt, LaneTransaction } from './lane.ts'
 import {
   type Step,
   type WorkingLane,

@@ -1,7 +1,8 @@
 import type { Abi } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { type CheckContext, checkCarefully, checkJobs } from '../chain/check.ts'
+import { checkCarefully, checkJobs } from '../chain/check.ts'
+import type { CheckContext, NodeSkills } from '../chain/checkContext.ts'
 import { lookAtChain, lookCarefully } from '../chain/look.ts'
 import { type EndpointHealth, type Rpc, ChainUnreachableError } from '../chain/rpc.ts'
 import { MalformedAnswerError } from '../chain/words.ts'
@@ -13,7 +14,7 @@ import type {
   OperatorRequest,
   SignedTransaction,
 } from '../lane/events.ts'
-import { type Job, horizon, jobId } from '../lane/job.ts'
+import { type Job, horizon } from '../lane/job.ts'
 import { type Lane, type LanePolicy, createLane } from '../lane/lane.ts'
 import type { Alarm, Now, TransactionSigner } from '../ports.ts'
 import type { LaneStore } from './laneStore.ts'
@@ -71,6 +72,7 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   let lane: Lane = store.load(policy) ?? createLane(policy)
   /** What the alarm is known to be set to; a ring has used it up. */
   let armedAtMs: number | undefined
+  const skills: NodeSkills = { isSequential: true, dearTogether: new Set() }
   let isTurning = false
   let isWokenAgain = false
 
@@ -102,7 +104,10 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         }
       case 'load': {
         const horizons = new Map(
-          [...command.anchored].map(([stream, sequence]) => [stream, horizon(sequence)]),
+          [...command.reached].map(([stream, sequence]) => [
+            stream,
+            horizon(sequence, skills.isSequential),
+          ]),
         )
         const { jobs, nextDueMs } = store.due(now(), command.limit, horizons)
         return {
@@ -170,7 +175,8 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
           ...(world.prepareDelivery === undefined
             ? {}
             : { prepareDelivery: world.prepareDelivery }),
-          storedJob: (task) => store.job(jobId(task)),
+          storedJob: (id) => lane.jobs.get(id) ?? store.job(id),
+          skills,
         },
         jobs,
         world.contractErrors,

@@ -95,13 +95,14 @@ export function createLaneStore(sql: Sql): LaneStore {
   let notedLane: Lane | undefined
 
   /** @returns whether the job is there */
-  function updateJob({ id, task: _, call: __, ...state }: Job): boolean {
+  function updateJob(job: Job): boolean {
+    const { task: _, call: __, ...state } = job
     const rows = sql.all(
       `UPDATE job_state SET stage = ?, not_before_ms = ?, state = ? WHERE id = ? RETURNING key`,
       state.stage,
       state.notBeforeMs,
       JSON.stringify(state),
-      id,
+      job.id,
     )
     return rows.length > 0
   }

@@ -1,7 +1,7 @@
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { registerCall } from '../chain/calls.ts'
 import { contractErrors } from '../chain/contractErrors.ts'
-import type { CheckContext } from '../chain/check.ts'
+import type { CheckContext } from '../chain/checkContext.ts'
 import type { Collateral } from '#verifier/collateral/collateral.ts'
 import { isHex, keccak256 } from 'viem'
 import { type Rpc, ChainUnreachableError, createRpc } from '../chain/rpc.ts'

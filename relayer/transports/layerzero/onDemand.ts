@@ -1,4 +1,4 @@
-import type { CheckContext } from '../../chain/check.ts'
+import type { CheckContext } from '../../chain/checkContext.ts'
 
 /**
  * The transport of `transport.ts`, loaded with LayerZero's library by the first message: a plan

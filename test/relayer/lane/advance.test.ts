@@ -79,7 +79,7 @@ describe('lane/advance', () => {
     for (const jobs of simulatedJobs(1, 2)) await simulation.enqueue(jobs)
     await simulation.settle({ steps: 40 })
     expect(simulation.store.countByStage().included).toBe(4)
-    simulation.chain.reorg(8)
+    simulation.chain.reorg(9)
     simulation.pass(600)
     await simulation.ringIfDue()
     expect(simulation.store.countByStage().included).toBeLessThan(4)

@@ -2,11 +2,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createDice } from '../support/dice.ts'
 import { simulate, simulatedJobs } from '../support/simulation.ts'
-import type { Fault } from '../support/simulatedChain.ts'
+import { type Fault, createSimulatedChain } from '../support/simulatedChain.ts'
+import type { LanePolicy } from '#relayer/lane/lane.ts'
 
-describe('lane under faults', () => {
+describe.each([
+  { what: 'a node that simulates calls in order', isSequential: true },
+  { what: 'a node that does not', isSequential: false },
+])('lane under faults, over $what', ({ isSequential }) => {
+  const simulateHere = (policy?: Partial<LanePolicy>) =>
+    simulate(policy, createSimulatedChain({ isSequential }))
+
   it('carries a batch to its end: signer registered, batch anchored, everything settled once', async () => {
-    const simulation = simulate()
+    const simulation = simulateHere()
     for (const jobs of simulatedJobs(3, 20)) await simulation.enqueue(jobs)
     expect(await simulation.settle()).toBe(true)
     expect(simulation.chain.settled().size).toBe(60)
@@ -16,8 +23,27 @@ describe('lane under faults', () => {
     expect(simulation.chain.nonce()).toBe(64)
   })
 
+  it('a batch is settled in the block that anchors it, where a node can tell beforehand', async () => {
+    const simulation = simulateHere({ batchSize: 10 })
+    const [first, second, third] = simulatedJobs(3, 12)
+    await simulation.enqueue(first ?? [])
+    expect(await simulation.settle()).toBe(true)
+    for (const jobs of [second, third]) await simulation.enqueue(jobs ?? [])
+    // Two turns: one batch more is loaded with each that is on its way.
+    for (let rings = 0; rings < 2; rings += 1) {
+      await simulation.ringIfDue()
+      simulation.pass(600)
+    }
+    simulation.chain.mine()
+    expect(simulation.chain.sequence()).toBe(isSequential ? 3n : 2n)
+    expect(simulation.chain.settled().size).toBe(isSequential ? 36 : 12)
+    expect(await simulation.settle()).toBe(true)
+    expect(simulation.chain.settled().size).toBe(36)
+    expect(simulation.chain.wasted()).toBe(0)
+  })
+
   it('settlements of one batch share transactions', async () => {
-    const simulation = simulate({ batchSize: 10 })
+    const simulation = simulateHere({ batchSize: 10 })
     for (const jobs of simulatedJobs(2, 25)) await simulation.enqueue(jobs)
     expect(await simulation.settle()).toBe(true)
     expect(simulation.chain.settled().size).toBe(50)
@@ -27,7 +53,7 @@ describe('lane under faults', () => {
   })
 
   it('poison is put aside by name and holds nobody up', async () => {
-    const simulation = simulate({ batchSize: 10 })
+    const simulation = simulateHere({ batchSize: 10 })
     for (const jobs of simulatedJobs(2, 12, 2)) await simulation.enqueue(jobs)
     expect(await simulation.settle({ steps: 4_000 })).toBe(true)
     expect(simulation.chain.settled().size).toBe(20)
@@ -43,7 +69,7 @@ describe('lane under faults', () => {
     const jobs = simulatedJobs(2, 2)
     let isReached = true
     for (let place = 1; isReached; place += 1) {
-      const simulation = simulate()
+      const simulation = simulateHere()
       simulation.dieAfter(place)
       for (const batch of jobs) await simulation.enqueue(batch)
       expect(await simulation.settle(), `place ${place}`).toBe(true)
@@ -70,7 +96,7 @@ describe('lane under faults', () => {
         async (seed, percent) => {
           const roll = createDice(seed)
           // Every other run lets settlements share transactions.
-          const simulation = simulate({ confirmations: 6, batchSize: seed % 2 === 0 ? 1 : 5 })
+          const simulation = simulateHere({ confirmations: 6, batchSize: seed % 2 === 0 ? 1 : 5 })
           const jobs = simulatedJobs(3, 8)
           simulation.chain.setFault(() =>
             roll() < percent ? (faults[roll() % faults.length] ?? 'none') : 'none',
