@@ -1,6 +1,6 @@
 import { decodeFunctionResult, encodeFunctionData, isHex } from 'viem'
 import type { Hex } from '#schemas/bytes.ts'
-import type { Observation } from '../lane/events.ts'
+import type { Observation, WatchedNonce } from '../lane/events.ts'
 import type { TransactionInclusion } from '../lane/lane.ts'
 import { proofRegistryAbi } from './abi.ts'
 import type { Rpc, RpcAnswer, RpcCall } from './rpc.ts'
@@ -14,16 +14,22 @@ function resultOf(answer: RpcAnswer | undefined, what: string): unknown {
   })
 }
 
+/** The sender's nonces that are looked after, and the head that was seen before. */
+export type Watch = {
+  readonly watched: readonly WatchedNonce[]
+  readonly knownHead?: Hex | undefined
+}
+
 /**
- * One look at a chain from the eyes of a sender: head, fees, nonce, balance and the whereabouts of
- * its transactions, asked of one node in one request.
+ * One look at a chain from the eyes of a sender: head, fees, nonce and balance, asked of one node in
+ * one request; then the whereabouts of those of its transactions that may be in a block.
  *
  * @throws {@link ChainUnreachableError} | {@link MalformedAnswerError}
  */
 export async function lookAtChain(
   rpc: Pick<Rpc, 'ask'>,
   sender: Hex,
-  hashes: readonly Hex[],
+  watch: Watch,
   lines?: Lines,
 ): Promise<Observation> {
   const streams = lines?.streams ?? []
@@ -36,12 +42,21 @@ export async function lookAtChain(
       method: 'eth_call',
       params: [{ to: lines?.registry, data: headCallData(stream) }, 'latest'],
     })),
-    ...hashes.map((hash) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
   ]
-  const [block, tip, nonce, balance, ...further] = await rpc.ask(calls)
-  const heads = further.slice(0, streams.length)
-  const receipts = further.slice(streams.length)
+  const [block, tip, nonce, balance, ...heads] = await rpc.ask(calls)
   const head = readObject(resultOf(block, 'the newest block'), 'block')
+  const headHash = readHash(head['hash'], 'block.hash')
+  const minedNonce = readCount(resultOf(nonce, 'the nonce'), 'transaction count')
+  const hashes = watch.watched
+    .filter((entry) => entry.nonce < minedNonce)
+    .filter(({ isKnown }) => !isKnown || headHash !== watch.knownHead)
+    .flatMap((entry) => entry.hashes)
+  const receipts =
+    hashes.length === 0
+      ? []
+      : await rpc.ask(
+          hashes.map((hash) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
+        )
   const headNumber = readCount(head['number'], 'block.number')
   const found = hashes.flatMap((hash, index) => {
     const answer = receipts[index]
@@ -52,7 +67,7 @@ export async function lookAtChain(
   return {
     head: {
       number: headNumber,
-      hash: readHash(head['hash'], 'block.hash'),
+      hash: headHash,
       timestampMs: readCount(head['timestamp'], 'block.timestamp') * 1_000,
     },
     quote: {
@@ -61,7 +76,7 @@ export async function lookAtChain(
       priorityFeePerGasWei:
         tip?.ok === true ? readQuantity(tip.result, 'maxPriorityFeePerGas') : 1_000_000_000n,
     },
-    minedNonce: readCount(resultOf(nonce, 'the nonce'), 'transaction count'),
+    minedNonce,
     balanceWei: readQuantity(resultOf(balance, 'the balance'), 'balance'),
     anchored: new Map(
       streams.flatMap((stream, index) => {
@@ -139,14 +154,14 @@ const carefulCount = 3
 export async function lookCarefully(
   rpc: Rpc,
   sender: Hex,
-  hashes: readonly Hex[],
+  watch: Watch,
   lines?: Lines,
 ): Promise<Observation> {
   const looks = await Promise.allSettled(
     rpc
       .each()
       .slice(0, carefulCount)
-      .map((endpoint) => lookAtChain(endpoint, sender, hashes, lines)),
+      .map((endpoint) => lookAtChain(endpoint, sender, watch, lines)),
   )
   const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
   const first = seen[0]

@@ -1,9 +1,8 @@
-import type { Hex } from '#schemas/bytes.ts'
 import { checked } from './claim.ts'
 import type { LaneEvent, OperatorRequest } from './events.ts'
 import type { Job } from './job.ts'
 import type { Lane } from './lane.ts'
-import { observed } from './observe.ts'
+import { isKnown, observed } from './observe.ts'
 import { offered, reopened, signed, signingFailed } from './sign.ts'
 import {
   type Step,
@@ -50,14 +49,23 @@ export function advance(lane: Lane, event: LaneEvent): Step {
 
 function woken(before: WorkingLane, nowMs: number): Step {
   const lane = leftToStore(before, nowMs)
-  const hashes: Hex[] = []
-  for (const { attempts } of openTransactions(lane)) {
-    for (const { hash } of attempts) hashes.push(hash)
-  }
+  const watched = openTransactions(lane).map((transaction) => ({
+    nonce: transaction.nonce,
+    hashes: transaction.attempts.map(({ hash }) => hash),
+    isKnown: isKnown(transaction),
+  }))
+  const isCareful = isInDoubt(lane)
   // Should this turn die with the process, the alarm that was set before it is already gone.
   return {
     lane: { ...lane, wakeAtMs: nowMs + lane.policy.pollMs },
-    commands: [{ kind: 'look', hashes, isCareful: isInDoubt(lane) }],
+    commands: [
+      {
+        kind: 'look',
+        watched,
+        ...(lane.head === undefined ? {} : { knownHead: lane.head.hash }),
+        isCareful,
+      },
+    ],
   }
 }
 
@@ -83,6 +91,9 @@ function leftToStore(lane: WorkingLane, nowMs: number): WorkingLane {
   return { ...without(lane, 'nextDueMs'), jobs }
 }
 
+/** Soon after the first failure, then slower: a chain that is back is noticed within this. */
+const longestBlindMs = 2_000
+
 function lookFailed(lane: WorkingLane, nowMs: number, reason: string): Step {
   const failedLooks = lane.failedLooks + 1
   const hold = holdOf(
@@ -92,8 +103,7 @@ function lookFailed(lane: WorkingLane, nowMs: number, reason: string): Step {
     reason,
     'Check the RPC addresses of this chain in the plan; the lane goes on by itself.',
   )
-  // Soon after the first failure, then slower, so that a chain that is back is noticed within 5 s.
-  const delayMs = Math.min(5_000, lane.policy.pollMs * 2 ** Math.min(failedLooks, 10))
+  const delayMs = Math.min(longestBlindMs, lane.policy.pollMs * 2 ** Math.min(failedLooks, 10))
   return { lane: { ...lane, failedLooks, hold, wakeAtMs: nowMs + delayMs }, commands: [] }
 }
 

@@ -3,6 +3,15 @@ import type { Fees, FeeQuote } from './fees.ts'
 import type { Call, CommitTask, Job, UploadTask } from './job.ts'
 import type { ChainHead, LaneTransaction, TransactionInclusion } from './lane.ts'
 
+/** A nonce of ours whose end is not known yet. */
+export type WatchedNonce = {
+  readonly nonce: number
+  /** Of every attempt. */
+  readonly hashes: readonly Hex[]
+  /** Whether it is known to be in a block and nothing speaks against it. */
+  readonly isKnown: boolean
+}
+
 /** One look at a chain: answers to one batch of reads, all from one node. */
 export type Observation = {
   readonly head: ChainHead
@@ -12,7 +21,10 @@ export type Observation = {
   readonly balanceWei: bigint
   /** Newest batch of each stream that the chain's registry has anchored, where it could be read. */
   readonly anchored: ReadonlyMap<Hex, bigint>
-  /** By transaction hash; only those that the node has and whose block is on its chain. */
+  /**
+   * By transaction hash; only those that the node has and whose block is on its chain. Under the head
+   * of the look before, those that were known then are not among them.
+   */
   readonly inclusions: ReadonlyMap<Hex, TransactionInclusion>
 }
 
@@ -131,7 +143,13 @@ export type LaneCommand =
    * Look at the chain: head, fees, nonce, balance, and what became of these transactions. A careful
    * look asks a second node too and believes the less convenient answer.
    */
-  | { readonly kind: 'look'; readonly hashes: readonly Hex[]; readonly isCareful: boolean }
+  | {
+      readonly kind: 'look'
+      readonly watched: readonly WatchedNonce[]
+      /** The head of the look before: while it stands, what is known to be in a block still is. */
+      readonly knownHead?: Hex
+      readonly isCareful: boolean
+    }
   /** The node that was asked last contradicts what is known: prefer another one. */
   | { readonly kind: 'distrust' }
   /** Bring back transactions that were final, and their jobs, from this nonce on. */

@@ -48,7 +48,10 @@ export function observed(before: WorkingLane, nowMs: number, seen: Observation):
   const offers: LaneTransaction[] = []
   const recheck: Job[] = []
   for (const transaction of openTransactions(lane)) {
-    const inclusion = inclusionOf(transaction, seen)
+    const isSameHead = seen.head.hash === before.head?.hash
+    const inclusion =
+      inclusionOf(transaction, seen) ??
+      (isSameHead && isKnown(transaction) ? transaction.inclusion : undefined)
     if (inclusion !== undefined) {
       lane = included(lane, transaction, inclusion, nowMs)
       recheck.push(...atFinalDepth(lane, transaction.nonce))
@@ -100,6 +103,11 @@ function reached(lane: WorkingLane, anchored: Observation['anchored']): Observat
     if (known !== undefined && known < task.sequence) furthest.set(task.stream, task.sequence)
   }
   return furthest
+}
+
+/** Whether a receipt of it was seen that nothing has contradicted. */
+export function isKnown({ inclusion, contradictedSinceMs }: LaneTransaction): boolean {
+  return inclusion !== undefined && contradictedSinceMs === undefined
 }
 
 function inclusionOf(

@@ -105,7 +105,7 @@ export async function dryRunPlan(options: {
       const known = options.senderOf(chain.chainId)
       const sender = known ?? nobody
       const policy = lanePolicy(chain, sender)
-      const { quote, balanceWei } = await lookAtChain(rpc, sender, [])
+      const { quote, balanceWei } = await lookAtChain(rpc, sender, { watched: [] })
       const listed = jobs.get(chain.chainId) ?? []
       const { results, merged } = await checkJobs(
         {

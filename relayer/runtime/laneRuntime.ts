@@ -15,7 +15,7 @@ import type {
   SignedTransaction,
 } from '../lane/events.ts'
 import { type Job, horizon } from '../lane/job.ts'
-import { type Lane, type LanePolicy, createLane } from '../lane/lane.ts'
+import { type Lane, type LanePolicy, type LaneTransaction, createLane } from '../lane/lane.ts'
 import type { Alarm, Now, TransactionSigner } from '../ports.ts'
 import type { LaneStore } from './laneStore.ts'
 
@@ -63,13 +63,25 @@ function shortReason(cause: unknown): string {
 }
 
 /**
+ * The process has just started, and the nodes may have too: what is in no block yet is offered at the
+ * first look, whatever a node once said to it.
+ */
+function offeredAnew(lane: Lane): Lane {
+  const transactions = new Map<number, LaneTransaction>()
+  for (const [nonce, { offeredAtMs: _, ...transaction }] of lane.transactions) {
+    transactions.set(nonce, transaction)
+  }
+  return { ...lane, transactions }
+}
+
+/**
  * Carries out what the pure lane decides. A nonce, its signed bytes and the jobs' claim on them are
  * durable before the bytes are offered to a node; everything else that a turn learns is durable at its
  * end and would be learned again by the next one. So a process may die at any point.
  */
 export function createLaneRuntime(world: LaneWorld): LaneRuntime {
   const { store, alarm, now, rpc, signer, policy } = world
-  let lane: Lane = store.load(policy) ?? createLane(policy)
+  let lane: Lane = offeredAnew(store.load(policy) ?? createLane(policy))
   /** What the alarm is known to be set to; a ring has used it up. */
   let armedAtMs: number | undefined
   const skills: NodeSkills = { isSequential: true, dearTogether: new Set() }
@@ -95,7 +107,9 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         try {
           const look = command.isCareful ? lookCarefully : lookAtChain
           const { streams, proofRegistry: registry } = world
-          const observation = await look(rpc, policy.sender, command.hashes, { streams, registry })
+          const { watched, knownHead } = command
+          const lines = { streams, registry }
+          const observation = await look(rpc, policy.sender, { watched, knownHead }, lines)
           return { kind: 'observed', nowMs: now(), observation }
         } catch (cause) {
           // It answered, and the answer is of no use: another endpoint is asked next.

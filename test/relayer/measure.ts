@@ -33,10 +33,10 @@ const file = new URL('../../docs/relayer-measures.json', import.meta.url)
 
 const sections: Readonly<Record<string, () => Promise<unknown>>> = {
   shared: () => throughput({ engine: 'workerd', batchSize: 100, proofs: 2_000 }),
-  sharedMany: () => throughput({ engine: 'workerd', batchSize: 100, proofs: 10_000 }),
-  single: () => throughput({ engine: 'workerd', batchSize: 1, proofs: 1_000 }),
-  sharedNode: () => throughput({ engine: 'node', batchSize: 100, proofs: 10_000 }),
-  singleNode: () => throughput({ engine: 'node', batchSize: 1, proofs: 1_000 }),
+  sharedMany: () => throughput({ engine: 'workerd', batchSize: 100, proofs: 20_000 }),
+  single: () => throughput({ engine: 'workerd', batchSize: 1, proofs: 4_000 }),
+  sharedNode: () => throughput({ engine: 'node', batchSize: 100, proofs: 20_000 }),
+  singleNode: () => throughput({ engine: 'node', batchSize: 1, proofs: 4_000 }),
   latency,
   restart: () => restart('workerd'),
   restartNode: () => restart('node'),
