@@ -1,4 +1,4 @@
-import type { Attestation, BatchPage } from '#schemas/workerApi.ts'
+import type { Attestation, BatchPage, ReportPage } from '#schemas/workerApi.ts'
 import type { Hex } from '#schemas/bytes.ts'
 
 /** What a lane or a feed needs from the world. Two adapters fulfil it: workerd and Node. */
@@ -49,6 +49,8 @@ export interface TransactionSigner {
 /** The enclave worker that a feed reads, over HTTP in production. */
 export interface WorkerSource {
   batches(after: bigint, limit: number): Promise<BatchPage>
+  /** A page of the reports of a batch that has too many for one answer. */
+  reports(sequence: bigint, from: number): Promise<ReportPage>
   /** The attestation of one signer for the registry of one chain. */
   attestation(chainId: number, signer: Hex): Promise<Attestation>
 }

@@ -1,5 +1,11 @@
 import { BaseError } from '#schemas/errors.ts'
-import { attestationSchema, batchPageSchema, readMessage } from '#schemas/workerApi.ts'
+import {
+  attestationSchema,
+  batchPageSchema,
+  maxReportsPerPage,
+  readMessage,
+  reportPageSchema,
+} from '#schemas/workerApi.ts'
 import type { Fetch, WorkerSource } from '../ports.ts'
 
 /** Raised when the worker does not answer, or answers with a failure. */
@@ -51,6 +57,11 @@ export function createHttpWorkerSource(
     async batches(after, limit) {
       const value = await get(`/v1/batches?after=${after}&limit=${limit}`)
       return readMessage(batchPageSchema, value, 'batch page')
+    },
+    async reports(sequence, from) {
+      const query = `from=${from}&limit=${maxReportsPerPage}`
+      const value = await get(`/v1/batches/${sequence}/reports?${query}`)
+      return readMessage(reportPageSchema, value, 'report page')
     },
     async attestation(chainId, signer) {
       const value = await get(`/v1/attestation?chain=${chainId}&signer=${signer}`)

@@ -57,18 +57,27 @@ export function verifyBatch(
   if (signer !== signed.signer) {
     refuse('signer', 'The batch was signed by another key than it says.', signed.signer, signer)
   }
+  return { reports: verifyReports(signed), cursor: { sequence: batch.sequence, digest } }
+}
+
+/**
+ * Checks that reports stand under the root of their batch, whose own signature has been checked.
+ *
+ * @throws {@link InvalidBatchError}
+ */
+export function verifyReports(signed: SignedBatch): readonly VerifiedReport[] {
+  const { batch } = signed
   if (signed.reports.length > batch.reportCount) {
-    refuse(
-      'reports',
-      'There are more reports than signed.',
-      batch.reportCount,
-      signed.reports.length,
-    )
+    throw new InvalidBatchError('There are more reports than signed.', {
+      field: 'batch.reports',
+      metaMessages: [`Expected: ${batch.reportCount}`, `Actual: ${signed.reports.length}`],
+      remedy: 'Do not carry it. Keep it with the batch before: together they show the fault.',
+    })
   }
   const reports = readReports(signed)
   const leaves = reports.map(({ leaf }) => leaf)
   if (!isWholeTree(signed, leaves)) assertPaths(signed, leaves)
-  return { reports, cursor: { sequence: batch.sequence, digest } }
+  return reports
 }
 
 /** @throws {@link InvalidBatchError} that names the report which contradicts itself */

@@ -5,7 +5,8 @@ import { contractErrors } from '../chain/contractErrors.ts'
 import { lookAtChain } from '../chain/look.ts'
 import { createRpc } from '../chain/rpc.ts'
 import { jobsOfBatch } from '../feed/jobsOfBatch.ts'
-import { type FeedCursor, feedStart, verifyBatch } from '../feed/verifyBatch.ts'
+import { verifiedParts } from '../feed/verifiedParts.ts'
+import { type FeedCursor, feedStart } from '../feed/verifyBatch.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
 import { type Job, jobId } from '../lane/job.ts'
 import { lanePolicy } from '../lane/policy.ts'
@@ -83,15 +84,20 @@ export async function dryRunPlan(options: {
     for (let hasMore = true; hasMore;) {
       const page = await source.batches(cursor.sequence, pageSize)
       for (const signed of page.batches) {
-        const verified = verifyBatch(feed.stream, cursor, signed)
-        cursor = verified.cursor
         batches += 1
-        reports += signed.reports.length
-        for (const [chainId, made] of jobsOfBatch(plan, signed, verified.reports, now())) {
-          jobs.get(chainId)?.push(...made)
-          for (const { task } of made) {
-            if (task.kind === 'settle') {
-              matched.add(`${chainId}/${task.contract}/${task.agreementId}/${task.subject}`)
+        const before = cursor
+        for await (const part of verifiedParts(source, feed.stream, before, signed)) {
+          cursor = part.cursor
+          reports += part.reports.length
+          for (const [chainId, made] of jobsOfBatch(plan, part.signed, part.reports, now())) {
+            // The commit comes with every part of its batch.
+            const others =
+              part.signed === signed ? made : made.filter(({ task }) => task.kind === 'settle')
+            jobs.get(chainId)?.push(...others)
+            for (const { task } of made) {
+              if (task.kind === 'settle') {
+                matched.add(`${chainId}/${task.contract}/${task.agreementId}/${task.subject}`)
+              }
             }
           }
         }

@@ -1,6 +1,6 @@
 import { BaseError } from '#schemas/errors.ts'
 import { jobsOfBatch } from '../feed/jobsOfBatch.ts'
-import { verifyBatch } from '../feed/verifyBatch.ts'
+import { verifiedParts } from '../feed/verifiedParts.ts'
 import type { Job } from '../lane/job.ts'
 import type { PlanFeed, SettlementPlan } from '../plan/plan.ts'
 import type { Alarm, Now, WorkerSource } from '../ports.ts'
@@ -59,9 +59,12 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
       const { problem: _, remedy: __, ...healthy } = state
       set({ ...healthy, workerHead: page.head, lastAnswerMs: now(), failures: 0 })
       for (const signed of page.batches) {
-        const { reports, cursor } = verifyBatch(stream, state.cursor, signed)
-        const jobs = jobsOfBatch(plan, signed, reports, now())
-        await Promise.all([...jobs].map(([chainId, list]) => world.enqueue(chainId, list)))
+        let { cursor } = state
+        for await (const part of verifiedParts(source, stream, state.cursor, signed)) {
+          const jobs = jobsOfBatch(plan, part.signed, part.reports, now())
+          await Promise.all([...jobs].map(([chainId, list]) => world.enqueue(chainId, list)))
+          cursor = part.cursor
+        }
         set({ ...state, cursor })
       }
       if (page.batches.length < batchesPerPage) return

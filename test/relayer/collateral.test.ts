@@ -93,6 +93,7 @@ describe('a relayer that keeps the collateral store supplied', () => {
       signer,
       sourceOf: () => ({
         batches: () => Promise.reject(new Error('nobody asks a lane for batches')),
+        reports: () => Promise.reject(new Error('nobody asks a lane for reports')),
         attestation: async () =>
           serve(
             await attestEnclave(anvil, { platform, registry: enclaveRegistry, key: toHex(key) }),

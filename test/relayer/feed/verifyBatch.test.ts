@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { feedStart, verifyBatch } from '#relayer/feed/verifyBatch.ts'
+import { verifiedParts } from '#relayer/feed/verifiedParts.ts'
+import { InvalidBatchError, feedStart, verifyBatch } from '#relayer/feed/verifyBatch.ts'
 import { jobsOfBatch } from '#relayer/feed/jobsOfBatch.ts'
 import { decodePlan } from '#relayer/plan/plan.ts'
 import { streamId } from '#schemas/batch.ts'
 import type { Hex } from '#schemas/bytes.ts'
 import { reportLeaf, zeroHash } from '#schemas/report.ts'
-import type { SignedBatch } from '#schemas/workerApi.ts'
+import type { ReportPage, SignedBatch } from '#schemas/workerApi.ts'
 import {
   createTestStream,
   subjectOf,
@@ -131,5 +132,59 @@ describe('a batch before anything is spent on it', () => {
       ],
       [2, [`commit/${testStream}/1`, `settle/${contract}/9/${leaves[2]}`]],
     ])
+  })
+})
+
+describe('a batch with too many reports for one answer', () => {
+  const many = createTestStream()
+  const whole = many.close(Array.from({ length: 11 }, (_, subject) => testReport(subject, 1)))
+  const head: SignedBatch = { ...whole, reports: [], nextReport: 0 }
+
+  function sourceOf(change: (page: ReportPage) => ReportPage = (page) => page) {
+    return {
+      reports: (sequence: bigint, from: number) => {
+        const reports = whole.reports.slice(from, from + 4)
+        const next = from + 4
+        const page: ReportPage = {
+          sequence,
+          digest: whole.digest,
+          reportCount: 11,
+          reports,
+          ...(next < 11 ? { next } : {}),
+        }
+        return Promise.resolve(change(page))
+      },
+    }
+  }
+
+  async function read(source: ReturnType<typeof sourceOf>) {
+    const leaves: Hex[] = []
+    for await (const { reports, cursor } of verifiedParts(source, testStream, feedStart, head)) {
+      expect(cursor).toEqual({ sequence: 1n, digest: whole.digest })
+      leaves.push(...reports.map(({ leaf }) => leaf))
+    }
+    return leaves
+  }
+
+  it('is read page by page, each report by its own path', async () => {
+    expect(await read(sourceOf())).toEqual(whole.reports.map(({ report }) => reportLeaf(report)))
+  })
+
+  it.each<[string, (page: ReportPage) => ReportPage]>([
+    ['another batch', (page) => ({ ...page, digest: zeroHash })],
+    ['no reports and no end', (page) => ({ ...page, reports: [] })],
+    ['a next page that is no next one', (page) => ({ ...page, next: 0 })],
+    [
+      'a report that is not under the root',
+      (page) => ({
+        ...page,
+        reports: page.reports.map((proven) => ({
+          ...proven,
+          report: { ...proven.report, valueMicro: 7n },
+        })),
+      }),
+    ],
+  ])('a page of %s ends the reading', async (_, change) => {
+    await expect(read(sourceOf(change))).rejects.toThrow(InvalidBatchError)
   })
 })
