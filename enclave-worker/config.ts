@@ -176,7 +176,8 @@ export const configSchema = z.strictObject({
   registries: z.array(registrySchema).min(1).max(64),
   /**
    * Relayers that follow this stream, by their addresses: what they have verified is compared at
-   * every boot, so that a disk that was set back is found before a chain can tell.
+   * every boot, so that a disk that was set back is found before a chain can tell; and each is woken
+   * when there is a new batch.
    */
   peers: z
     .array(z.url({ protocol: /^https?$/ }))

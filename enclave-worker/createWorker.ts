@@ -12,6 +12,7 @@ import { createChainHeads } from './adapters/chainHeads.ts'
 import { type FolderLock, lockFolder } from './adapters/folderLock.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
 import { createPeerHeads } from './adapters/peerHeads.ts'
+import { createPeerBell } from './adapters/wakePeers.ts'
 import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
@@ -76,6 +77,8 @@ export type WorkerPorts = {
   readonly heads: ReadonlyMap<bigint, HeadSource>
   /** By address, where peers are configured. */
   readonly peers?: ReadonlyMap<string, HeadSource> | undefined
+  /** Tells the peers that there is a new batch. */
+  readonly wakePeers?: (() => void) | undefined
   readonly randomBytes: (length: number) => Uint8Array
   /** Absent: nothing is traced. */
   readonly tracer?: Tracer | undefined
@@ -121,6 +124,7 @@ export function createPorts(config: WorkerConfig, log: Log): WorkerPorts {
     ),
     heads,
     peers: new Map(config.peers.map((url) => [url, createPeerHeads(url)])),
+    wakePeers: createPeerBell(config.peers, log),
     randomBytes: (length) => randomBytes(length),
   }
 }
@@ -381,6 +385,7 @@ async function runWorker(
     drain: () => ingest.drain(),
     onBatch: () => {
       bell.ring()
+      ports.wakePeers?.()
     },
     log,
     tracer: ports.tracer,
