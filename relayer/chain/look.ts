@@ -157,25 +157,38 @@ export async function lookCarefully(
   watch: Watch,
   lines?: Lines,
 ): Promise<Observation> {
+  const doors = rpc.each().slice(0, carefulCount)
   const looks = await Promise.allSettled(
-    rpc
-      .each()
-      .slice(0, carefulCount)
-      .map((endpoint) => lookAtChain(endpoint, sender, watch, lines)),
+    doors.map(async (door) => ({ door, look: await lookAtChain(door, sender, watch, lines) })),
   )
-  const seen = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
+  const seen = looks.flatMap((entry) => (entry.status === 'fulfilled' ? [entry.value] : []))
   const first = seen[0]
   if (first === undefined) {
     // What the preferred one said is what a person can act on.
-    const [refusal] = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))
+    const [refusal] = looks.flatMap((entry) =>
+      entry.status === 'rejected' ? [entry.reason as unknown] : [],
+    )
     if (refusal instanceof ChainUnreachableError) throw refusal
     if (refusal instanceof MalformedAnswerError) throw refusal
     throw new ChainUnreachableError('No endpoint of this chain can be reached.')
   }
   const inclusions = new Map<Hex, TransactionInclusion>()
-  for (const look of seen.toReversed()) {
+  for (const { look } of seen.toReversed()) {
     for (const [hash, inclusion] of look.inclusions) inclusions.set(hash, inclusion)
   }
-  const minedNonce = Math.min(...seen.map((look) => look.minedNonce))
-  return { ...first, minedNonce, inclusions }
+  const minedNonce = Math.min(...seen.map(({ look }) => look.minedNonce))
+  const newest = Math.max(...seen.map(({ look }) => look.head.number))
+  for (const { door, look } of seen) {
+    // One that is behind may not know yet; one that is not cannot lack a receipt that others place on
+    // the chain, and one that is not ahead cannot know of a nonce that is used.
+    const isBehind = look.head.number < newest
+    const lacksReceipt =
+      !isBehind && [...inclusions.keys()].some((hash) => !look.inclusions.has(hash))
+    const knowsTooMuch = seen.some(
+      (other) =>
+        other.look.minedNonce < look.minedNonce && other.look.head.number >= look.head.number,
+    )
+    if (lacksReceipt || knowsTooMuch) door.accuse()
+  }
+  return { ...first.look, minedNonce, inclusions }
 }

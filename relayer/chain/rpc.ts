@@ -36,10 +36,16 @@ export type Rpc = {
    */
   ask(calls: readonly RpcCall[]): Promise<readonly RpcAnswer[]>
   /** One door per endpoint, in order of preference, to ask the same of several. */
-  each(): readonly Pick<Rpc, 'ask'>[]
+  each(): readonly RpcDoor[]
   /** Puts the endpoint that answered last behind the others. */
   distrust(): void
   health(): readonly EndpointHealth[]
+}
+
+/** One endpoint among several. */
+export type RpcDoor = Pick<Rpc, 'ask'> & {
+  /** Notes that it contradicts what others have shown, for a person to see. */
+  accuse(): void
 }
 
 export type RpcOptions = {
@@ -59,6 +65,8 @@ const callsPerRequest = 50
 const charactersPerRequest = 700_000
 const firstPauseMs = 250
 const longestPauseMs = 30_000
+/** A contradiction is shown for so long. */
+const suspicionMs = 10 * 60_000
 /** The largest answer that a batch of ours can honestly have. */
 const answerLimitBytes = 8 * 1024 * 1024
 
@@ -68,6 +76,7 @@ type Endpoint = {
   failures: number
   pausedUntilMs: number
   problem: string | undefined
+  contradictedAtMs: number | undefined
 }
 
 function hostOf(url: string): string {
@@ -128,6 +137,7 @@ export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: Rpc
     failures: 0,
     pausedUntilMs: 0,
     problem: undefined,
+    contradictedAtMs: undefined,
   }))
 
   async function request(endpoint: Endpoint, calls: readonly RpcCall[]): Promise<RpcAnswer[]> {
@@ -223,24 +233,37 @@ export function createRpc({ chainId, urls, fetch, now, timeoutMs = 10_000 }: Rpc
       )
     },
 
-    each: () => inOrder().map((endpoint) => ({ ask: (calls) => askEndpoint(endpoint, calls) })),
+    each: () =>
+      inOrder().map((endpoint) => ({
+        ask: (calls) => askEndpoint(endpoint, calls),
+        accuse: () => {
+          endpoint.contradictedAtMs = now()
+        },
+      })),
 
     distrust() {
       const at = lastAnswered === undefined ? -1 : endpoints.indexOf(lastAnswered)
       if (lastAnswered === undefined || at < 0 || endpoints.length < 2) return
-      lastAnswered.problem = `${lastAnswered.host} contradicts what other answers have shown.`
+      lastAnswered.contradictedAtMs = now()
       endpoints.splice(at, 1)
       endpoints.push(lastAnswered)
     },
 
     health() {
       const at = now()
-      return endpoints.map(({ host, failures, pausedUntilMs, problem }) => ({
-        host,
-        isUsable: pausedUntilMs <= at,
-        failures,
-        ...(problem === undefined ? {} : { problem }),
-      }))
+      return endpoints.map(({ host, failures, pausedUntilMs, contradictedAtMs, ...endpoint }) => {
+        // An answer that can be used does not make good an earlier one that could not be true.
+        const isSuspect = contradictedAtMs !== undefined && at - contradictedAtMs < suspicionMs
+        const problem =
+          endpoint.problem ??
+          (isSuspect ? `${host} contradicts what other answers have shown.` : undefined)
+        return {
+          host,
+          isUsable: pausedUntilMs <= at,
+          failures,
+          ...(problem === undefined ? {} : { problem }),
+        }
+      })
     },
   }
 }

@@ -29,7 +29,7 @@ export class NodesDisagreeError extends BaseError {
 export function createEndorser(options: {
   readonly hub: Hub
   /** Nodes of the endorser's own. */
-  readonly rpc: Pick<Rpc, 'each'>
+  readonly rpc: { each(): readonly Pick<Rpc, 'ask'>[] }
   readonly sign: SignDigest
   /** `finalized` unless the hub has no such tag. */
   readonly blockTag?: BlockTag

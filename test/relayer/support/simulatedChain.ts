@@ -326,7 +326,12 @@ export function createSimulatedChain({
   }
 
   return {
-    rpc: { ask, each: () => [{ ask }], distrust: () => undefined, health: () => [] },
+    rpc: {
+      ask,
+      each: () => [{ ask, accuse: () => undefined }],
+      distrust: () => undefined,
+      health: () => [],
+    },
     mine() {
       const transactions: { tx: PoolTransaction; isSuccess: boolean }[] = []
       for (let tx = pool.get(state.nonce); tx !== undefined; tx = pool.get(state.nonce)) {

@@ -102,7 +102,7 @@ export function simulate(
         },
       },
       now: () => nowMs,
-      rpc: { ...chain.rpc, ask, each: () => [{ ask }] },
+      rpc: { ...chain.rpc, ask, each: () => [{ ask, accuse: () => undefined }] },
       signer: {
         address: signer.address,
         async sign(transaction) {
