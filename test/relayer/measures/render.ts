@@ -53,6 +53,7 @@ type Results = {
       readonly lie: string
       readonly settled: number
       readonly settledTwice: number
+      readonly isNamed: boolean
     }[]
   }
   readonly severalChains: {
