@@ -104,7 +104,7 @@ export async function latency() {
       for (const at of closedAt.slice(seen.length, Math.floor(settled / perBatch))) {
         seen.push(performance.now() - at)
       }
-      await pause(5)
+      await pause(20)
     }
     await closing
     await relayer.stop()
