@@ -377,7 +377,33 @@ function readLaboratories(
   })
 }
 
-function readDevice(device: z.output<typeof deviceSchema>, field: string): EnrolledDevice {
+/** What many devices have in common, kept once for all of them. */
+type Shared = {
+  readonly subjects: Map<string, { readonly subject: Hex; readonly subjectName: string }>
+  readonly series: Map<string, readonly string[]>
+}
+
+function sharedSubject(name: string, { subjects }: Shared) {
+  const known = subjects.get(name)
+  if (known !== undefined) return known
+  const first = { subject: subjectId(name), subjectName: name }
+  subjects.set(name, first)
+  return first
+}
+
+function sharedSeries(series: readonly string[], shared: Shared): readonly string[] {
+  const key = JSON.stringify(series)
+  const known = shared.series.get(key)
+  if (known !== undefined) return known
+  shared.series.set(key, series)
+  return series
+}
+
+function readDevice(
+  device: z.output<typeof deviceSchema>,
+  field: string,
+  shared: Shared,
+): EnrolledDevice {
   const key = readKey(
     device,
     field,
@@ -385,11 +411,10 @@ function readDevice(device: z.output<typeof deviceSchema>, field: string): Enrol
   )
   return {
     key,
-    subject: subjectId(device.subject),
-    subjectName: device.subject,
+    ...sharedSubject(device.subject, shared),
     tier: trustTiers[device.tier],
     intervalMs: device.intervalMs,
-    series: device.series,
+    series: device.series === undefined ? undefined : sharedSeries(device.series, shared),
     label: device.label,
   }
 }
@@ -432,8 +457,9 @@ export function readConfig(value: unknown): WorkerConfig {
     )
   }
 
+  const shared: Shared = { subjects: new Map(), series: new Map() }
   const devices = config.devices.map((device, index) =>
-    readDevice(device, `config.devices.${index}`),
+    readDevice(device, `config.devices.${index}`, shared),
   )
   const seen = new Set<Hex>()
   for (const [index, { key }] of devices.entries()) {
@@ -550,11 +576,11 @@ export function readConfig(value: unknown): WorkerConfig {
         )
       }
     }
-    const subject = subjectId(assignment.subject)
+    const { subject, subjectName } = sharedSubject(assignment.subject, shared)
     return {
       key: assignmentKey(subject, id, exclusiveTo),
       subject,
-      subjectName: assignment.subject,
+      subjectName,
       policy,
       policyId: id,
       exclusiveTo,

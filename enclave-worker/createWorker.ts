@@ -13,6 +13,7 @@ import { type FolderLock, lockFolder } from './adapters/folderLock.ts'
 import { createGuestAgent } from './adapters/guestAgent.ts'
 import { createPeerHeads } from './adapters/peerHeads.ts'
 import { createPeerBell } from './adapters/wakePeers.ts'
+import { releaseMemory } from './adapters/releaseMemory.ts'
 import { createBatchBell } from './adapters/http/batchStream.ts'
 import { createApp } from './adapters/http/createApp.ts'
 import { type HttpServer, serveHttp } from './adapters/http/serveHttp.ts'
@@ -137,6 +138,8 @@ export function witnessesOf({ heads, peers = new Map() }: WorkerPorts): Witnesse
   ])
 }
 
+/** Devices and assignments that leave so much behind when they are read that it is worth a collection. */
+const largeFleet = 10_000
 const assignmentsPerRecord = 10_000
 const freeSpaceCheckMs = 1000
 const retryMs = 2000
@@ -192,13 +195,12 @@ async function openBooks(config: WorkerConfig, ports: WorkerPorts): Promise<Book
   try {
     const state = createState(config.devices, config.calibrations)
     const ledgerFailed = Promise.withResolvers<unknown>()
-    const hashReports = await createReportHasher()
     const unfenced = await openLedger({
       folder: join(config.dataFolder, 'ledger'),
       stream: config.streamId,
       seal: await createLedgerSeal(config, ports),
       onRecord: (record, position) => {
-        replayRecord(state, decodeRecord(record), position, hashReports)
+        replayRecord(state, decodeRecord(record), position)
       },
       onFailure: ledgerFailed.resolve,
       failpoint: (name) => {
@@ -482,6 +484,9 @@ async function runWorker(
     },
     log,
   })
+
+  // Before anybody is let in: it takes a while.
+  if (state.devices.size + config.assignments.length >= largeFleet) releaseMemory()
 
   let stopped = false
   let lastHeld: string | undefined

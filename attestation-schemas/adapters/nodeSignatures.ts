@@ -6,15 +6,18 @@ import { toBase64Url } from './base64Url.ts'
 
 /**
  * Signatures by the crypto of Node (OpenSSL). Building a key object costs as much as checking a
- * signature, so the most recently used ones are kept: about 3 KB each.
+ * signature, so recently used ones are kept: about 3 KB each.
  *
- * @param capacity - Key objects kept; the least recently used one is dropped first.
+ * @param capacity - Key objects kept. When there are more keys, one in eight of those that are not kept
+ *   takes the place of the one that was not used for longest: where all speak in turn, a cache that
+ *   takes every one in has dropped each before it speaks again.
  */
 export function createNodeSignatures({
   capacity = 100_000,
 }: { capacity?: number } = {}): SignatureVerifier {
   // A Map iterates in order of insertion, which re-insertion on use turns into order of use.
   const keyObjects = new Map<string, KeyObject>()
+  let misses = 0
 
   function keyObjectOf(key: DeviceKey): KeyObject {
     const known = keyObjects.get(key.id)
@@ -27,6 +30,8 @@ export function createNodeSignatures({
     }
     const made = createPublicKey({ format: 'jwk', key: jwkOf(key) })
     if (keyObjects.size >= capacity) {
+      misses += 1
+      if (misses % 8 !== 0) return made
       const [oldest] = keyObjects.keys()
       if (oldest !== undefined) keyObjects.delete(oldest)
     }

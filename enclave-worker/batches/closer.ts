@@ -1,19 +1,28 @@
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import type { PairHasher } from '#schemas/merkle/orderedTree.ts'
-import { type Report, zeroHash } from '#schemas/report.ts'
+import { type Report, reportLeaf, zeroHash } from '#schemas/report.ts'
 import type { BatchHead } from '#schemas/workerAnswers.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { encodeJsonRecord, rosterRecords } from '../ledger/records.ts'
 import type { BlockSource, ChainBlock, Clock, Evaluator, Log } from '../ports.ts'
-import { type WorkerState, applyBatch, periodKey, settleTransfers } from '../state/workerState.ts'
+import {
+  type WorkerState,
+  beginBatch,
+  closePeriod,
+  endBatch,
+  evidenceVersion,
+  periodKey,
+  settleTransfers,
+} from '../state/workerState.ts'
 import { type Span, type Tracer, noTracing } from '../tracing.ts'
 import type { Assignment } from '../windows/assignment.ts'
 import { composeBatch } from './composeBatch.ts'
 import { createRosterDraft } from './composeRoster.ts'
-import { type DuePeriod, type DueRules, createDueWork, latePeriods } from './dueWork.ts'
+import { type DuePeriod, type DueRules, type EndedPeriod, createDueWork } from './dueWork.ts'
 import {
   EvidenceDroppedError,
+  type EvidenceMemory,
   evidenceKey,
   type JudgedPeriod,
   judgePeriod,
@@ -80,6 +89,24 @@ export type CloserParts = {
   readonly failpoint?: ((name: string) => void | Promise<void>) | undefined
 }
 
+/** Packs come first: what waits at the door is let in between two pieces of long work. */
+function createBreath(): { isBreathless: () => boolean; breathe: () => Promise<void> } {
+  let breathedMs = performance.now()
+  return {
+    isBreathless: () => performance.now() - breathedMs > breathMs,
+    breathe: () =>
+      new Promise((resolve) => {
+        setImmediate(() => {
+          breathedMs = performance.now()
+          resolve()
+        })
+      }),
+  }
+}
+
+/** Closed periods that are taken into the state between two looks at the time. */
+const periodsAtOnce = 64
+
 /** A period that could not be judged is tried again after this, not at every tick. */
 const judgeAgainMs = 60_000
 
@@ -143,38 +170,45 @@ export function createCloser(parts: CloserParts): Closer {
 
   const ahead = createJudgedAhead(parts.hashReports)
 
-  function versionOf({ assignment }: DuePeriod): number {
-    return state.evidenceVersions.get(assignment.subject) ?? 0
-  }
-
   /** Whether a judgement that was made ahead still rests on what it rested on. */
   function stands(entry: DuePeriod, on: JudgedOn, sequence: bigint): boolean {
-    // Nothing has come for the subject, and nothing that had come belongs to a later batch.
-    if (!on.isCut && on.version === versionOf(entry)) return true
-    return on.evidence === evidenceKey(entry, sequence, state)
+    return isUntouched(on) || on.evidence === evidenceKey(entry, sequence, state)
+  }
+
+  /** Nothing has come for the subject, and nothing that had come belongs to a later batch. */
+  function isUntouched({ isCut, version, count }: JudgedOn): boolean {
+    return !isCut && version.count === count
   }
 
   /** Where judging ahead goes on the next time, and what it has found nothing left in. */
-  let place = 0
+  let place = -1
   let nothingLeft = { packs: -1, atMs: 0 }
 
-  async function judgeAhead(entry: DuePeriod, sequence: bigint): Promise<void> {
-    const { assignment, period } = entry
-    const on: JudgedOn = {
-      version: versionOf(entry),
-      isCut: state.openSequence > sequence,
-      evidence: evidenceKey(entry, sequence, state),
-    }
+  const remembered: EvidenceMemory = {}
+
+  async function judgeAhead(entry: EndedPeriod, sequence: bigint): Promise<void> {
+    const version = evidenceVersion(state, entry.assignment.subject)
+    const evidence = evidenceKey(entry, sequence, state)
+    const isCut = state.openSequence > sequence
+    const on: JudgedOn = { version, count: version.count, isCut, evidence }
     try {
       const judged = await tracer.during('judge ahead', () =>
-        judgePeriod(entry, sequence, zeroHash, parts),
+        judgePeriod(entry, sequence, zeroHash, {
+          ...parts,
+          remembered: { memory: remembered, key: evidence },
+        }),
       )
       // Meanwhile it may have been closed: then nothing would ever take it away again.
-      if (closing === undefined) ahead.put(judged, on)
+      if (closing !== undefined || sequence !== nextSequence()) return
+      ahead.put(entry, judged, on)
     } catch {
       // It is tried again when it is due, and said then.
-      ahead.drop(assignment, period)
+      ahead.drop(entry)
     }
+  }
+
+  function nextSequence(): bigint {
+    return BigInt(state.batches.length) + 1n
   }
 
   async function prepare(budgetMs: number): Promise<void> {
@@ -182,29 +216,22 @@ export function createCloser(parts: CloserParts): Closer {
     const isOver = (): boolean => performance.now() > untilMs || closing !== undefined
     const nowMs = clock.nowMs()
     const sequence = BigInt(state.batches.length) + 1n
-    const breathe = (): Promise<void> =>
-      // Packs come first: what waits at the door is let in between two pieces of work.
-      new Promise((resolve) => {
-        setImmediate(() => {
-          breathedMs = performance.now()
-          resolve()
-        })
-      })
-    let breathedMs = performance.now()
-    const isBreathless = (): boolean => performance.now() - breathedMs > breathMs
+    const { breathe, isBreathless } = createBreath()
     while (!isOver() && !roster.follow(sequence, isBreathless)) await breathe()
     const isQuiet = nothingLeft.packs === state.acceptedPacks
     if (isQuiet && Math.abs(nowMs - nothingLeft.atMs) < lookAgainMs) return
     const { acceptedPacks } = state
+    // Judged in one round they lie as a batch needs them.
+    if (ahead.isEmpty()) place = -1
     let isLeft = false
     for (let looked = 0; looked < parts.assignments.length; looked += 1) {
       if (looked % 256 === 0 && isOver()) return
       place = (place + 1) % parts.assignments.length
       for (const entry of work.ended(place, nowMs)) {
         if (entry.isDue) continue
-        const { assignment, period } = entry
-        const on = ahead.find(assignment, period)
-        if (on !== undefined && !on.isCut && on.version === versionOf(entry)) continue
+        const on = ahead.find(entry)
+        if (on !== undefined && isUntouched(on)) continue
+        const { assignment } = entry
         // A subject that is sending will have said more by then.
         const isSending = nowMs - (state.lastIngestMs.get(assignment.subject) ?? 0) < settledMs
         isLeft ||= isSending
@@ -219,7 +246,7 @@ export function createCloser(parts: CloserParts): Closer {
   }
 
   async function judgeAll(
-    due: readonly DuePeriod[],
+    due: readonly EndedPeriod[],
     late: readonly DuePeriod[],
     sequence: bigint,
   ): Promise<ReportDraft> {
@@ -227,11 +254,10 @@ export function createCloser(parts: CloserParts): Closer {
     const stopped = new Set<string>()
     for (const entry of due) {
       // A window's periods close in order: behind one that cannot be judged the rest wait.
-      if (stopped.has(entry.assignment.key)) continue
-      const { assignment, period } = entry
-      const on = ahead.find(assignment, period)
+      if (stopped.size > 0 && stopped.has(entry.assignment.key)) continue
+      const on = ahead.find(entry)
       const isKept = on !== undefined && stands(entry, on, sequence)
-      if (isKept && ahead.copy(assignment, period, draft)) continue
+      if (isKept && ahead.copy(entry, draft)) continue
       try {
         draft.add(await judgePeriod(entry, sequence, zeroHash, parts))
       } catch (error) {
@@ -249,10 +275,13 @@ export function createCloser(parts: CloserParts): Closer {
         .get(entry.assignment.key)
         ?.closed.get(periodKey(entry.period))
       if (closed === undefined) continue
-      const again = await judgeAgain(entry, sequence, closed.firstLeaf)
-      if (again === undefined) continue
       const before = await reportAt(closed.batchSequence, closed.index)
-      if (before !== undefined && saysOtherwise(again.report, before)) draft.add(again)
+      if (before === undefined) continue
+      // Every amendment names the first report on its period.
+      const firstLeaf = before.amends === zeroHash ? reportLeaf(before) : before.amends
+      const again = await judgeAgain(entry, sequence, firstLeaf)
+      if (again === undefined) continue
+      if (saysOtherwise(again.report, before)) draft.add(again)
       else state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
     }
     return draft
@@ -306,9 +335,8 @@ export function createCloser(parts: CloserParts): Closer {
     const owed = isOwed()
     const isReady = ({ assignment }: DuePeriod): boolean =>
       notBeforeMs.size === 0 || nowMs >= (notBeforeMs.get(assignment.key) ?? 0)
-    const findLate = (): DuePeriod[] =>
-      owed ? [] : latePeriods(parts.assignments, state, rules, nowMs).filter(hasNews)
-    const findDue = (): DuePeriod[] => (owed ? [] : work.due(nowMs).filter(isReady))
+    const findLate = (): DuePeriod[] => (owed ? [] : work.late(nowMs).filter(hasNews))
+    const findDue = (): EndedPeriod[] => (owed ? [] : work.due(nowMs).filter(isReady))
     const isCalled = owed || isOverdue(nowMs)
     // Where some cannot be judged, whether others are due takes a whole look.
     const isAnyDue = (): boolean =>
@@ -339,7 +367,7 @@ export function createCloser(parts: CloserParts): Closer {
 
   async function signBatch(
     span: Span,
-    { due, late }: { readonly due: readonly DuePeriod[]; readonly late: readonly DuePeriod[] },
+    { due, late }: { readonly due: readonly EndedPeriod[]; readonly late: readonly DuePeriod[] },
     anchor: ChainBlock,
   ): Promise<BatchHead> {
     const sequence = BigInt(state.batches.length) + 1n
@@ -400,7 +428,14 @@ export function createCloser(parts: CloserParts): Closer {
     await span.during('durable', () => ledger.commit())
     lastCloseMs = performance.now() - cutMs
     await fail('close.afterCommit')
-    applyBatch(state, { sequence, digest, closedAtMs, position, ...places }, draft.closed())
+    beginBatch(state, { sequence, digest, closedAtMs, position, ...places })
+    parts.onBatch(signed)
+    const { breathe, isBreathless } = createBreath()
+    for (const closed of draft.closed()) {
+      closePeriod(state, sequence, closed)
+      if (closed.index % periodsAtOnce === 0 && isBreathless()) await breathe()
+    }
+    endBatch(state, sequence)
     log('info', 'batch signed', {
       sequence,
       digest,
@@ -413,8 +448,7 @@ export function createCloser(parts: CloserParts): Closer {
       reports: batch.reportCount,
       devices: batch.rosterCount,
     })
-    parts.onBatch(signed)
-    for (const { assignment, period } of due) ahead.drop(assignment, period)
+    for (const entry of due) ahead.drop(entry)
     return signed
   }
 

@@ -41,14 +41,24 @@ export function isGranted(
 }
 
 /** A period that has ended and is not closed, and whether that is due. */
-export type EndedPeriod = DuePeriod & { readonly isDue: boolean }
+export type EndedPeriod = DuePeriod & {
+  /** Of its assignment among all. */
+  readonly place: number
+  readonly isDue: boolean
+}
 
-/** Looks for what has to be closed. The state is only read. */
+/** Looks for what has to be closed. */
 export type DueWork = {
   /** Whether any period is due, without looking for all of them. */
   isAnyDue(nowMs: number): boolean
   /** Which periods can be closed now. */
-  due(nowMs: number): DuePeriod[]
+  due(nowMs: number): EndedPeriod[]
+  /**
+   * Closed periods that packs or calibrations have arrived for since, while they can still be amended;
+   * those that no longer can are forgotten. Rights are never amended: what was granted once may already
+   * be spent.
+   */
+  late(nowMs: number): DuePeriod[]
   /**
    * Periods of one assignment that have ended and are not closed, by its place; those that wait for
    * others of their end to be heard count as not due.
@@ -91,11 +101,12 @@ export function createDueWork(
     const found: EndedPeriod[] = []
     let earliestMs = Number.MAX_SAFE_INTEGER
     for (const period of candidates) {
-      if (now.closed.has(periodKey(period))) continue
+      if (now.closed.size > 0 && now.closed.has(periodKey(period))) continue
       if (isGranted(assignment, period, state)) continue
       earliestMs = Math.min(earliestMs, period.endMs)
       found.push({
         assignment,
+        place,
         period,
         isDue: isDue(period, {
           nowMs,
@@ -120,7 +131,7 @@ export function createDueWork(
     return rules.closesWhenComplete || (waitsUntilMs[place] ?? 0) <= nowMs
   }
 
-  function due(nowMs: number): DuePeriod[] {
+  function due(nowMs: number): EndedPeriod[] {
     const found: EndedPeriod[] = []
     for (let place = 0; place < assignments.length; place += 1) {
       if ((asleepUntilMs[place] ?? 0) > nowMs || !isWorthLooking(place, nowMs)) continue
@@ -133,9 +144,46 @@ export function createDueWork(
     return found.filter((entry) => entry.isDue || whole.has(entry.period.endMs))
   }
 
+  let placeOf: Map<string, number> | undefined
+
+  /** Assignments with something late, in their order. */
+  function lateAssignments(): { readonly assignment: Assignment; readonly now: AssignmentState }[] {
+    if (state.late.size === 0) return []
+    placeOf ??= new Map(assignments.map(({ key }, place) => [key, place]))
+    const found: { place: number; assignment: Assignment; now: AssignmentState }[] = []
+    for (const now of state.late) {
+      const place = placeOf.get(now.key)
+      const assignment = place === undefined ? undefined : assignments[place]
+      const canBeAmended = now.late.size > 0 && assignment?.impactClass === undefined
+      if (!canBeAmended || place === undefined || assignment === undefined) state.late.delete(now)
+      else found.push({ place, assignment, now })
+    }
+    return found.sort((left, right) => left.place - right.place)
+  }
+
   return {
     ended,
     due,
+    late(nowMs) {
+      const late: DuePeriod[] = []
+      for (const { assignment, now } of lateAssignments()) {
+        const ingestMs = state.lastIngestMs.get(assignment.subject) ?? 0
+        let count = 0
+        for (const key of now.late) {
+          if (count === periodsPerBatch) break
+          const period = now.closed.get(key)
+          if (period === undefined || nowMs > period.endMs + rules.amendForMs) {
+            now.late.delete(key)
+            continue
+          }
+          // The same lateness again, so that one backlog makes one amendment and not a hundred.
+          if (nowMs < ingestMs + rules.allowedLatenessMs) continue
+          late.push({ assignment, period })
+          count += 1
+        }
+      }
+      return late
+    },
     isAnyDue(nowMs) {
       if (rules.closesWhenComplete) return due(nowMs).length > 0
       for (let place = 0; place < assignments.length; place += 1) {
@@ -172,38 +220,4 @@ function completeEnds(ended: readonly DuePeriod[], state: WorkerState): Set<numb
     if (!isComplete(assignment.policy, period, devices)) ends.delete(period.endMs)
   }
   return ends
-}
-
-/**
- * Closed periods that packs or calibrations have arrived for since, while they can still be amended;
- * those that no longer can are forgotten. Rights are never amended: what was granted once may already
- * be spent.
- */
-export function latePeriods(
-  assignments: readonly Assignment[],
-  state: WorkerState,
-  rules: DueRules,
-  nowMs: number,
-): DuePeriod[] {
-  const late: DuePeriod[] = []
-  for (const assignment of assignments) {
-    if (assignment.impactClass !== undefined) continue
-    const known = state.assignments.get(assignment.key)
-    if (known === undefined) continue
-    const ingestMs = state.lastIngestMs.get(assignment.subject) ?? 0
-    let count = 0
-    for (const key of known.late) {
-      if (count === periodsPerBatch) break
-      const period = known.closed.get(key)
-      if (period === undefined || nowMs > period.endMs + rules.amendForMs) {
-        known.late.delete(key)
-        continue
-      }
-      // The same lateness again, so that one backlog makes one amendment and not a hundred.
-      if (nowMs < ingestMs + rules.allowedLatenessMs) continue
-      late.push({ assignment, period })
-      count += 1
-    }
-  }
-  return late
 }

@@ -36,10 +36,23 @@ export async function judgePeriod(
   due: DuePeriod,
   sequence: bigint,
   amends: Hex,
-  { state, ledger, evaluate }: { state: WorkerState; ledger: Ledger; evaluate: Evaluator },
+  {
+    state,
+    ledger,
+    evaluate,
+    remembered,
+  }: {
+    readonly state: WorkerState
+    readonly ledger: Ledger
+    readonly evaluate: Evaluator
+    readonly remembered?: { readonly memory: EvidenceMemory; readonly key: string } | undefined
+  },
 ): Promise<JudgedPeriod> {
   const { assignment, period } = due
-  const evidence = await gatherEvidence(due, sequence, { state, ledger })
+  const evidence =
+    remembered === undefined
+      ? await gatherEvidence(due, sequence, { state, ledger })
+      : await recallEvidence(due, sequence, { state, ledger }, remembered.memory, remembered.key)
   const judgement = evaluate({
     policy: assignment.policy,
     periodStartMs: period.startMs,
@@ -153,6 +166,32 @@ export type Evidence = {
   readonly calibrations: readonly StandingCalibration[]
   readonly lastReadingMs: number
   readonly lastReceivedMs: number
+}
+
+/** The evidence that was gathered last: policies of one subject mostly ask for the same. */
+export type EvidenceMemory = { last?: { readonly key: string; readonly evidence: Evidence } }
+
+/** @param evidence - {@link evidenceKey} of the period just now. */
+async function recallEvidence(
+  due: DuePeriod,
+  sequence: bigint,
+  parts: { readonly state: WorkerState; readonly ledger: Pick<Ledger, 'read'> },
+  memory: EvidenceMemory,
+  evidence: string,
+): Promise<Evidence> {
+  const { assignment, period } = due
+  const { policy, subject } = assignment
+  const { startMs, endMs } = evidenceSpan(policy, period)
+  const times = [period.startMs, period.endMs, startMs, endMs, sequence].join('/')
+  const signal = policy.quality.calibration === 'required' ? JSON.stringify(policy.signal) : ''
+  const key = `${subject}/${times}/${signal}/${evidence}`
+  if (memory.last?.key === key) return memory.last.evidence
+  const gathered = await gatherEvidence(due, sequence, parts)
+  // What came while it was gathered may be in it or not.
+  if (evidenceKey(due, sequence, parts.state) === evidence)
+    memory.last = { key, evidence: gathered }
+  else delete memory.last
+  return gathered
 }
 
 /** The packs that bear on a period, of those that batches up to `sequence` hold. */

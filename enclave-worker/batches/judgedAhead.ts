@@ -1,15 +1,17 @@
-import type { Assignment } from '../windows/assignment.ts'
+import type { EvidenceVersion } from '../state/workerState.ts'
 import type { Period } from '../windows/periods.ts'
+import type { EndedPeriod } from './dueWork.ts'
 import type { JudgedPeriod } from './judge.ts'
 import type { KeccakBatch } from './keccakBatch.ts'
-import type { ReportDraft } from './reportParts.ts'
+import { type ReportDraft, type Shelf, createShelf, reportsPerPart } from './reportParts.ts'
 import { reportRowBytes, writeReportRow } from './reportRows.ts'
 
 /** On what a judgement rests: as long as neither has changed it comes out the same. */
 export type JudgedOn = {
-  /** Of the subject's evidence, as a whole. */
-  readonly version: number
-  /** Whether packs of later batches had come already: then the version alone says nothing. */
+  /** Counts the subject's evidence, and how far it had counted then. */
+  readonly version: EvidenceVersion
+  readonly count: number
+  /** Whether packs of later batches had come already: then the count alone says nothing. */
   readonly isCut: boolean
   /** What bears on the period: looked at when other evidence has come. */
   readonly evidence: string
@@ -17,30 +19,34 @@ export type JudgedOn = {
 
 type Kept = JudgedOn & Period & { readonly slot: number; next: Kept | undefined }
 
-/** Rows and leaves of judgements, a shelf of them in one piece of memory. */
-type Shelf = { readonly rows: Buffer; readonly leaves: Uint8Array }
-
-const slotsPerShelf = 1024
+/** Of an assignment, by its place among all, the period in question. */
+type Place = Pick<EndedPeriod, 'place' | 'period'>
 
 /** What was judged before it was due, as rows: a million of them are a third of a gigabyte. */
 export type JudgedAhead = {
-  find(assignment: Assignment, period: Period): JudgedOn | undefined
+  readonly isEmpty: () => boolean
+  find(of: Place): JudgedOn | undefined
   /** @throws InvalidReportError */
-  put(judged: JudgedPeriod, on: JudgedOn): void
-  drop(assignment: Assignment, period: Period): void
-  /** Copies a judgement into a batch. Answers whether there is one. */
-  copy(assignment: Assignment, period: Period, draft: ReportDraft): boolean
+  put(of: Place, judged: JudgedPeriod, on: JudgedOn): void
+  drop(of: Place): void
+  /** Puts a judgement into a batch. Answers whether there is one. */
+  copy(of: EndedPeriod, draft: ReportDraft): boolean
 }
 
 export function createJudgedAhead(hashReports: KeccakBatch): JudgedAhead {
-  /** Of most assignments one period waits; the others hang behind it. */
-  const kept = new Map<Assignment, Kept>()
+  /** By place. Of most assignments one period waits; the others hang behind it. */
+  let kept: (Kept | undefined)[] = []
+  let size = 0
+  /**
+   * Slots are given in order: what is judged in one round over all assignments lies as a batch needs
+   * it, so that whole shelves become parts of it.
+   */
   const shelves: Shelf[] = []
   let free: number[] = []
   let used = 0
 
-  function search(assignment: Assignment, { startMs, endMs }: Period): Kept | undefined {
-    let entry = kept.get(assignment)
+  function search({ place, period: { startMs, endMs } }: Place): Kept | undefined {
+    let entry = kept[place]
     while (entry !== undefined && (entry.startMs !== startMs || entry.endMs !== endMs)) {
       entry = entry.next
     }
@@ -51,49 +57,43 @@ export function createJudgedAhead(hashReports: KeccakBatch): JudgedAhead {
     const slot = free.pop()
     if (slot !== undefined) return slot
     used += 1
-    if (used > shelves.length * slotsPerShelf) {
-      shelves.push({
-        rows: Buffer.alloc(slotsPerShelf * reportRowBytes),
-        leaves: new Uint8Array(slotsPerShelf * 32),
-      })
-    }
+    if (used > shelves.length * reportsPerPart) shelves.push(createShelf(reportsPerPart))
     return used - 1
   }
 
-  function shelfOf(slot: number): { shelf: Shelf; place: number } {
-    const shelf = shelves[Math.floor(slot / slotsPerShelf)]
+  function shelfOf(slot: number): { shelf: Shelf; index: number } {
+    const shelf = shelves[Math.floor(slot / reportsPerPart)]
     if (shelf === undefined) throw new RangeError('no such slot')
-    return { shelf, place: slot % slotsPerShelf }
+    return { shelf, index: slot % reportsPerPart }
   }
 
-  function drop(assignment: Assignment, period: Period): void {
-    const gone = search(assignment, period)
+  function drop(of: Place): void {
+    const gone = search(of)
     if (gone === undefined) return
-    const first = kept.get(assignment)
-    if (first === gone) {
-      if (gone.next === undefined) kept.delete(assignment)
-      else kept.set(assignment, gone.next)
-    } else {
+    const first = kept[of.place]
+    if (first === gone) kept[of.place] = gone.next
+    else {
       let before = first
       while (before !== undefined && before.next !== gone) before = before.next
       if (before !== undefined) before.next = gone.next
     }
+    size -= 1
     free.push(gone.slot)
-    if (kept.size > 0) return
-    // Nothing waits: most of the memory goes back.
+    if (size > 0) return
+    kept = []
     free = []
     used = 0
-    shelves.length = Math.min(shelves.length, 1)
   }
 
   return {
+    isEmpty: () => size === 0,
     find: search,
     drop,
-    put({ assignment, period, report, lastReadingMs, lastReceivedMs }, on) {
-      drop(assignment, period)
+    put(of, { report, lastReadingMs, lastReceivedMs }, on) {
+      drop(of)
       const slot = takeSlot()
-      const { shelf, place } = shelfOf(slot)
-      const start = place * reportRowBytes
+      const { shelf, index } = shelfOf(slot)
+      const start = index * reportRowBytes
       try {
         writeReportRow(shelf.rows, start, report, {
           lastReadingMs: BigInt(lastReadingMs),
@@ -103,16 +103,19 @@ export function createJudgedAhead(hashReports: KeccakBatch): JudgedAhead {
         free.push(slot)
         throw error
       }
-      const leaf = hashReports(shelf.rows.subarray(start, start + reportRowBytes))
-      shelf.leaves.set(leaf, place * 32)
-      const { startMs, endMs } = period
-      kept.set(assignment, { ...on, startMs, endMs, slot, next: kept.get(assignment) })
+      const row = shelf.rows.subarray(start, start + reportRowBytes)
+      shelf.leaves.set(hashReports(row), index * 32)
+      const { startMs, endMs } = of.period
+      const { version, count, isCut, evidence } = on
+      const next = kept[of.place]
+      kept[of.place] = { version, count, isCut, evidence, startMs, endMs, slot, next }
+      size += 1
     },
-    copy(assignment, period, draft) {
-      const entry = search(assignment, period)
+    copy(of, draft) {
+      const entry = search(of)
       if (entry === undefined) return false
-      const { shelf, place } = shelfOf(entry.slot)
-      draft.addRow(assignment, shelf.rows, shelf.leaves, place)
+      const { shelf, index } = shelfOf(entry.slot)
+      draft.addRow(of.assignment, shelf, index)
       return true
     },
   }

@@ -88,7 +88,7 @@ export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools
             const path = [...reportPath(tree, inPart), ...behind]
             found.push({
               proven: { subjectName, policyName, report, index, path, ...facts },
-              closed: closedOfReport(part, inPart, tree.levels[0] ?? roots),
+              closed: closedOfReport(part, inPart),
             })
           }
         }

@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import type { Hex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { zeroHash } from '#schemas/report.ts'
 import { hexSchema, readMessage } from '#schemas/workerApi.ts'
 import { type ReportsRecord, reportsRecord } from '../ledger/records.ts'
-import { type Assignment, assignmentKey } from '../windows/assignment.ts'
+import type { Assignment } from '../windows/assignment.ts'
 import type { JudgedPeriod } from './judge.ts'
 import type { KeccakBatch } from './keccakBatch.ts'
 import {
-  closingOfRow,
+  assignmentOfRow,
   nameRow,
   namesOfRow,
+  periodOfRow,
   readReportRow,
   reportRowBytes,
   writeReportRow,
@@ -36,15 +36,27 @@ type TableDraft = {
   readonly table: NameTable
 }
 
-type PartDraft = { readonly rows: Buffer; readonly names: TableDraft; count: number }
+/** Rows and their leaves, as many as a part holds. */
+export type Shelf = { readonly rows: Buffer; readonly leaves: Uint8Array }
+
+/** @param size - In reports. */
+export function createShelf(size: number): Shelf {
+  return { rows: Buffer.alloc(size * reportRowBytes), leaves: new Uint8Array(size * 32) }
+}
+
+type PartDraft = { shelf: Shelf; isLent: boolean; readonly names: TableDraft; count: number }
 
 /** The reports of a batch that is being made, in their order. */
 export type ReportDraft = {
   readonly count: () => number
   /** Takes a report that was judged just now. @throws InvalidReportError */
   add(judged: JudgedPeriod): void
-  /** Takes a row and its leaf from where they were kept since they were judged. */
-  addRow(assignment: Assignment, rows: Buffer, leaves: Uint8Array, index: number): void
+  /**
+   * Takes a row and its leaf from where they were kept since they were judged. A shelf whose rows are
+   * taken one after the other is lent rather than copied: it may not be changed until the batch is on
+   * the disk.
+   */
+  addRow(assignment: Assignment, shelf: Shelf, index: number): void
   /** The leaves of their tree, in memory that threads can share. */
   leaves(): Uint8Array
   /** As records of the ledger. */
@@ -62,6 +74,8 @@ function createTable(): TableDraft {
 }
 
 function placeOfSubject({ subjects, table }: TableDraft, name: string): number {
+  const last = table.subjects.length - 1
+  if (table.subjects[last] === name) return last
   const known = subjects.get(name)
   if (known !== undefined) return known
   subjects.set(name, table.subjects.length)
@@ -87,29 +101,43 @@ function placeOfPolicy(
 /**
  * Begins a batch's reports.
  *
- * @param most - As many as there can be; memory is set aside for them part by part.
+ * @param most - As many as there can be.
  */
 export function draftReports(hashReports: KeccakBatch, most: number): ReportDraft {
   const parts: PartDraft[] = []
   const assignments: Assignment[] = []
-  const leaves = new Uint8Array(new SharedArrayBuffer(most * 32))
 
-  function place(): { part: PartDraft; start: number } {
+  /** The part that the next report goes into; it begins with the rows of `lent` where it can. */
+  function nextPart(lent: Shelf | undefined): PartDraft {
     if (assignments.length === most) throw new BaseError('There are more reports than foreseen.')
-    let part = parts.at(-1)
-    if (part === undefined || part.count === reportsPerPart) {
-      const size = Math.min(reportsPerPart, most - assignments.length)
-      part = { rows: Buffer.alloc(size * reportRowBytes), names: createTable(), count: 0 }
-      parts.push(part)
+    const last = parts.at(-1)
+    if (last !== undefined && last.count < reportsPerPart) return last
+    const size = Math.min(reportsPerPart, most - assignments.length)
+    const part: PartDraft = {
+      shelf: lent ?? createShelf(size),
+      isLent: lent !== undefined,
+      names: createTable(),
+      count: 0,
     }
-    return { part, start: part.count * reportRowBytes }
+    parts.push(part)
+    return part
   }
 
-  function keep(assignment: Assignment, part: PartDraft, leaf: Uint8Array): void {
-    const { names, rows, count } = part
+  /** A part whose next row lies elsewhere goes on in memory of its own. */
+  function own(part: PartDraft): void {
+    if (!part.isLent) return
+    const { rows, leaves } = part.shelf
+    const done = assignments.length - part.count
+    part.shelf = createShelf(Math.min(reportsPerPart, most - done))
+    rows.copy(part.shelf.rows, 0, 0, part.count * reportRowBytes)
+    part.shelf.leaves.set(leaves.subarray(0, part.count * 32))
+    part.isLent = false
+  }
+
+  function keep(assignment: Assignment, part: PartDraft): void {
+    const { names, shelf, count } = part
     const subject = placeOfSubject(names, assignment.subjectName)
-    nameRow(rows, count * reportRowBytes, subject, placeOfPolicy(names, assignment))
-    leaves.set(leaf, assignments.length * 32)
+    nameRow(shelf.rows, count * reportRowBytes, subject, placeOfPolicy(names, assignment))
     part.count = count + 1
     assignments.push(assignment)
   }
@@ -117,50 +145,54 @@ export function draftReports(hashReports: KeccakBatch, most: number): ReportDraf
   return {
     count: () => assignments.length,
     add({ assignment, report, lastReadingMs, lastReceivedMs }) {
-      const { part, start } = place()
-      writeReportRow(part.rows, start, report, {
+      const part = nextPart(undefined)
+      own(part)
+      const { shelf, count } = part
+      const start = count * reportRowBytes
+      writeReportRow(shelf.rows, start, report, {
         lastReadingMs: BigInt(lastReadingMs),
         lastReceivedMs: BigInt(lastReceivedMs),
       })
-      keep(assignment, part, hashReports(part.rows.subarray(start, start + reportRowBytes)))
+      shelf.leaves.set(hashReports(shelf.rows.subarray(start, start + reportRowBytes)), count * 32)
+      keep(assignment, part)
     },
-    addRow(assignment, rows, rowLeaves, index) {
-      const { part, start } = place()
-      rows.copy(part.rows, start, index * reportRowBytes, (index + 1) * reportRowBytes)
-      keep(assignment, part, rowLeaves.subarray(index * 32, (index + 1) * 32))
+    addRow(assignment, from, index) {
+      const part = nextPart(index === 0 ? from : undefined)
+      const isInPlace = part.isLent && part.shelf === from && index === part.count
+      if (!isInPlace) {
+        own(part)
+        const { shelf, count } = part
+        const start = index * reportRowBytes
+        from.rows.copy(shelf.rows, count * reportRowBytes, start, start + reportRowBytes)
+        shelf.leaves.set(from.leaves.subarray(index * 32, (index + 1) * 32), count * 32)
+      }
+      keep(assignment, part)
     },
-    leaves: () => leaves.subarray(0, assignments.length * 32),
+    leaves() {
+      const all = new Uint8Array(new SharedArrayBuffer(assignments.length * 32))
+      for (const [place, { shelf, count }] of parts.entries()) {
+        all.set(shelf.leaves.subarray(0, count * 32), place * reportsPerPart * 32)
+      }
+      return all
+    },
     records: (batchSequence) =>
-      parts.map(({ rows, names, count }, index) =>
+      parts.map(({ shelf, names, count }, place) =>
         reportsRecord(
           batchSequence,
-          index * reportsPerPart,
+          place * reportsPerPart,
           names.table,
-          rows.subarray(0, count * reportRowBytes),
+          shelf.rows.subarray(0, count * reportRowBytes),
         ),
       ),
     *closed() {
-      for (const [index, assignment] of assignments.entries()) {
-        const rows = parts[Math.floor(index / reportsPerPart)]?.rows
+      for (const [index, { key, impactClass }] of assignments.entries()) {
+        const rows = parts[Math.floor(index / reportsPerPart)]?.shelf.rows
         if (rows === undefined) return
-        const start = (index % reportsPerPart) * reportRowBytes
-        const { startMs, endMs, amends } = closingOfRow(rows, start)
-        yield {
-          key: assignment.key,
-          startMs,
-          endMs,
-          firstLeaf: amends === zeroHash ? leafText(leaves, index) : amends,
-          index,
-          ...(assignment.impactClass === undefined ? {} : { impactClass: assignment.impactClass }),
-        }
+        const { startMs, endMs } = periodOfRow(rows, (index % reportsPerPart) * reportRowBytes)
+        yield { key, startMs, endMs, index, impactClass }
       }
     },
   }
-}
-
-function leafText(leaves: Uint8Array, index: number): Hex {
-  const bytes = Buffer.from(leaves.buffer, leaves.byteOffset + index * 32, 32)
-  return `0x${bytes.toString('hex')}`
 }
 
 /** A part of a batch's reports, opened. */
@@ -199,31 +231,18 @@ export function reportOfPart({ rows, table }: ReportPart, place: number): PartRe
   }
 }
 
-/**
- * Which period a report of a part closes.
- *
- * @param leaves - Of the part.
- */
-export function closedOfReport(
-  { rows, table, first }: ReportPart,
-  place: number,
-  leaves: Uint8Array,
-): ClosedReport {
+/** Which period a report of a part closes. */
+export function closedOfReport({ rows, table, first }: ReportPart, place: number): ClosedReport {
   const start = place * reportRowBytes
-  const { subject, policyId, exclusiveTo, amends, startMs, endMs } = closingOfRow(rows, start)
-  const impactClass = table.policies[namesOfRow(rows, start).policy]?.impactClass
   return {
-    key: assignmentKey(subject, policyId, exclusiveTo),
-    startMs,
-    endMs,
-    firstLeaf: amends === zeroHash ? leafText(leaves, place) : amends,
+    key: assignmentOfRow(rows, start),
+    ...periodOfRow(rows, start),
     index: first + place,
-    ...(impactClass === undefined ? {} : { impactClass }),
+    impactClass: table.policies[namesOfRow(rows, start).policy]?.impactClass,
   }
 }
 
 /** What the reports of a part close, in order. */
-export function* closedOfPart(part: ReportPart, hashReports: KeccakBatch): Iterable<ClosedReport> {
-  const leaves = hashReports(part.rows)
-  for (let place = 0; place < part.count; place += 1) yield closedOfReport(part, place, leaves)
+export function* closedOfPart(part: ReportPart): Iterable<ClosedReport> {
+  for (let place = 0; place < part.count; place += 1) yield closedOfReport(part, place)
 }

@@ -8,6 +8,8 @@ import {
   reportVersion,
 } from '#schemas/report.ts'
 import type { TrustTier } from '#schemas/trustTier.ts'
+import { assignmentKey } from '../windows/assignment.ts'
+import type { Period } from '../windows/periods.ts'
 import { type KeccakBatch, constants, createKeccakBatch, words, zeros } from './keccakBatch.ts'
 
 /**
@@ -95,24 +97,18 @@ export function namesOfRow(rows: Buffer, start: number): { subject: number; poli
   }
 }
 
-/** What replaying needs of a row: which period of which assignment it closes, and what it amends. */
-export function closingOfRow(
-  rows: Buffer,
-  start: number,
-): Pick<Report, 'subject' | 'policyId' | 'exclusiveTo' | 'amends'> & {
-  readonly startMs: number
-  readonly endMs: number
-} {
+/** Which period a row is about. */
+export function periodOfRow(rows: Buffer, start: number): Period {
+  const milliseconds = (offset: number): number =>
+    rows.readUInt32BE(start + offset) * 0x1_0000_0000 + rows.readUInt32BE(start + offset + 4)
+  return { startMs: milliseconds(at.start), endMs: milliseconds(at.end) }
+}
+
+/** Which assignment a row reports on. */
+export function assignmentOfRow(rows: Buffer, start: number): string {
   const hash = (offset: number): Hex =>
     `0x${rows.toString('hex', start + offset, start + offset + 32)}`
-  return {
-    subject: hash(at.subject),
-    policyId: hash(at.policyId),
-    exclusiveTo: hash(at.exclusive),
-    amends: hash(at.amends),
-    startMs: Number(rows.readBigUInt64BE(start + at.start)),
-    endMs: Number(rows.readBigUInt64BE(start + at.end)),
-  }
+  return assignmentKey(hash(at.subject), hash(at.policyId), hash(at.exclusive))
 }
 
 /** Reads a row back: what {@link writeReportRow} wrote. */

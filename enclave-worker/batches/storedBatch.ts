@@ -9,8 +9,6 @@ export type ClosedReport = {
   readonly key: string
   readonly startMs: number
   readonly endMs: number
-  /** Leaf of the first report on the period: differs from the leaf in an amendment. */
-  readonly firstLeaf: Hex
   readonly index: number
   /** Of a right: what no other right may be granted on for this time, whatever is configured. */
   readonly impactClass?: Hex | undefined
@@ -19,7 +17,10 @@ export type ClosedReport = {
 /** How batches were kept before their reports lay in parts: one document with reports and paths. */
 export type WholeBatch = {
   readonly signed: SignedBatch
-  readonly closed: readonly ClosedReport[]
+  readonly closed: readonly (ClosedReport & {
+    /** Leaf of the first report on the period: differs from the leaf in an amendment. */
+    readonly firstLeaf: Hex
+  })[]
 }
 
 const wholeBatchSchema = z.strictObject({

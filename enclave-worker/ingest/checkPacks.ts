@@ -33,7 +33,6 @@ export type CheckedBody = {
 }
 
 export type PackChecker = {
-  enrol(devices: readonly DeviceDoor[]): void
   /** @throws FormatRefusedError when the body is no sequence of packs at all. */
   check(body: Uint8Array, maxPacks: number): CheckedBody
 }
@@ -67,17 +66,16 @@ function assertPlausibleRate(pack: DecodedPack, span: CheckedPack, door: DeviceD
   }
 }
 
-/** Checks whole bodies: structure, key, signature, stream, series, rate. Holds keys, no order. */
+/** Checks whole bodies: structure, key, signature, stream, series, rate. Holds no order. */
 export function createPackChecker(
   stream: Hex,
   verifier: SignatureVerifier,
   sha256: Sha256,
+  doorOf: (device: Hex) => DeviceDoor | undefined,
 ): PackChecker {
-  const doors = new Map<Hex, DeviceDoor>()
-
   function checkOne(bytes: Uint8Array): { pack: CheckedPack; bytes: Uint8Array } {
     const decoded = decodePack(bytes, { sha256 })
-    const door = doors.get(decoded.kid)
+    const door = doorOf(decoded.kid)
     if (door === undefined) {
       throw new UnknownDeviceError('No device with this key is enrolled.', {
         field: 'kid',
@@ -103,9 +101,6 @@ export function createPackChecker(
   }
 
   return {
-    enrol(devices) {
-      for (const device of devices) doors.set(device.key.id, device)
-    },
     check(body, maxPacks) {
       const packs = splitPackSequence(body, { maxPacks })
       const records = new Uint8Array(body.length + packs.length * packRecordBytes(0))

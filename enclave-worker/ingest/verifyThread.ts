@@ -4,6 +4,7 @@ import type { Hex } from '#schemas/bytes.ts'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { createSpanRooter, takeSpan } from '../batches/spans.ts'
 import { createPackChecker } from './checkPacks.ts'
+import { type DeviceTable, readDeviceTable } from './deviceTable.ts'
 import { refusalOf } from './refusals.ts'
 import { createReceiptSigner } from './signReceipts.ts'
 import type { ThreadAnswer, ThreadRequest } from './verifyPool.ts'
@@ -15,16 +16,19 @@ import type { ThreadAnswer, ThreadRequest } from './verifyPool.ts'
 
 export type ThreadData = {
   readonly stream: Hex
+  readonly devices: DeviceTable
   readonly keyCapacity: number
   readonly receiptKey: Uint8Array
 }
 
-const { stream, keyCapacity, receiptKey } = workerData as ThreadData
+const { stream, devices, keyCapacity, receiptKey } = workerData as ThreadData
 
+let doorOf = readDeviceTable(devices)
 const checker = createPackChecker(
   stream,
   createNodeSignatures({ capacity: keyCapacity }),
   (bytes) => createHash('sha256').update(bytes).digest(),
+  (device) => doorOf(device),
 )
 const signReceipts = await createReceiptSigner(stream, receiptKey)
 const rootSpan = await createSpanRooter()
@@ -49,7 +53,7 @@ function answer(request: Exclude<ThreadRequest, { kind: 'enrol' }>): ThreadAnswe
 
 parentPort?.on('message', (request: ThreadRequest) => {
   if (request.kind === 'enrol') {
-    checker.enrol(request.devices)
+    doorOf = readDeviceTable(request.devices)
     return
   }
   const reply = answer(request)

@@ -412,7 +412,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     let handle = handles.get(group.segment)
     if (handle === undefined) handle = await createSegment(group.segment, group.number)
     const frame = takeScratch(frameHeaderBytes + seal.overheadBytes + group.bytes)
-    seal.seal(group.number, group.parts, frame, frameHeaderBytes)
+    await seal.seal(group.number, group.parts, frame, frameHeaderBytes)
     closeFrame(frame, group.number)
     fail('ledger.beforeWrite')
     let written = 0

@@ -10,7 +10,6 @@ import { reportLeaf, zeroHash } from '#schemas/report.ts'
 import { recoverSigner } from '#schemas/signatures.ts'
 import { createKeccakPairs } from '../batches/keccakBatch.ts'
 import { createRosterHasher, readRosterRows } from '../batches/rosterRows.ts'
-import type { KeccakBatch } from '../batches/keccakBatch.ts'
 import { createReportHasher, reportRowBytes } from '../batches/reportRows.ts'
 import { reportsPerPart } from '../batches/reportParts.ts'
 import { type StoredHead, readStoredHead, readWholeBatch } from '../batches/storedBatch.ts'
@@ -61,7 +60,8 @@ function refuse(what: string, expected: string, actual: string): never {
 /** Checks as it reads: what each batch says against the records before it. */
 type Examiner = { take(record: LedgerRecord): void }
 
-async function createExaminer(hashReports: KeccakBatch): Promise<Examiner> {
+async function createExaminer(): Promise<Examiner> {
+  const hashReports = await createReportHasher()
   const hashRoster = await createRosterHasher()
   const hashPairs = await createKeccakPairs()
   const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
@@ -203,8 +203,7 @@ export async function examineLedger(
   seal: Seal,
 ): Promise<ExaminedLedger> {
   const state = createState(config.devices, config.calibrations)
-  const hashReports = await createReportHasher()
-  const examiner = await createExaminer(hashReports)
+  const examiner = await createExaminer()
   let keptPacks = 0
   const reader = await readLedger({
     folder,
@@ -214,7 +213,7 @@ export async function examineLedger(
       const record = decodeRecord(bytes)
       if (record.kind === 'pack') keptPacks += 1
       examiner.take(record)
-      replayRecord(state, record, position, hashReports)
+      replayRecord(state, record, position)
     },
   })
   return {

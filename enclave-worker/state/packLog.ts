@@ -48,24 +48,57 @@ function copyHash(source: DataView, from: number, target: DataView, to: number):
   }
 }
 
-const none = new DataView(new ArrayBuffer(0))
+/** Packs of one device that lie side by side. */
+const blockEntries = 4
+const blockBytes = blockEntries * entryBytes
+/** A little less than a megabyte. */
+const blocksPerSlab = 2048
+
+type Slab = { readonly bytes: Buffer; readonly view: DataView }
 
 /**
- * The packs of one device, ascending by sequence without a gap, in one array of bytes: an object for
- * each pack takes four times as much. The leaf of each pack in its evidence tree is hashed when the
+ * Memory that the logs of many devices share, block by block: an `ArrayBuffer` and a view for each of
+ * a hundred thousand would take more than what is in them.
+ */
+export class PackMemory {
+  readonly #slabs: Slab[] = []
+  #blocks = 0
+
+  /** A block that nobody has. */
+  take(): number {
+    if (this.#blocks === this.#slabs.length * blocksPerSlab) {
+      const bytes = Buffer.from(new ArrayBuffer(blocksPerSlab * blockBytes))
+      this.#slabs.push({ bytes, view: new DataView(bytes.buffer) })
+    }
+    this.#blocks += 1
+    return this.#blocks - 1
+  }
+
+  /** Where a block lies. */
+  slabOf(block: number): Slab {
+    const slab = this.#slabs[Math.floor(block / blocksPerSlab)]
+    if (slab === undefined) throw new RangeError('no such pack')
+    return slab
+  }
+}
+
+/**
+ * The packs of one device, ascending by sequence without a gap, as bytes: an object for each pack takes four times as much. The leaf of each pack in its evidence tree is hashed when the
  * pack comes, so that closing a window has only inner nodes left to hash.
  */
 export class PackLog {
   readonly #device: Hex
-  #view: DataView = none
+  readonly #memory: PackMemory
+  readonly #blocks: number[] = []
   #length = 0
   /** Whether both stamps of each pack are at or behind those of the one before. */
   #isOrdered = true
   #firstSequence = 1n
   #firstPrevious: Hex = zeroHash
 
-  constructor(device: Hex) {
+  constructor(device: Hex, memory = new PackMemory()) {
     this.#device = device
+    this.#memory = memory
   }
 
   get length(): number {
@@ -76,8 +109,8 @@ export class PackLog {
   at(index: number): PackEntry | undefined {
     const place = index < 0 ? this.#length + index : index
     if (place < 0 || place >= this.#length) return undefined
-    const start = place * entryBytes
-    const view = this.#view
+    const start = this.#at(place)
+    const view = this.#viewOf(place)
     return {
       sequence: this.#firstSequence + BigInt(place),
       previous: place === 0 ? this.#firstPrevious : this.#hashAt(place - 1),
@@ -96,33 +129,46 @@ export class PackLog {
     }
   }
 
+  /** Where an entry lies in its slab. */
+  #at(place: number): number {
+    const block = this.#blocks[Math.floor(place / blockEntries)] ?? 0
+    return (block % blocksPerSlab) * blockBytes + (place % blockEntries) * entryBytes
+  }
+
+  #slabOf(place: number): Slab {
+    return this.#memory.slabOf(this.#blocks[Math.floor(place / blockEntries)] ?? -1)
+  }
+
+  #viewOf(place: number): DataView {
+    return this.#slabOf(place).view
+  }
+
   #hashAt(place: number): Hex {
-    const { buffer } = this.#view
-    const start = place * entryBytes + at.hash
-    return `0x${Buffer.from(buffer, start, 32).toString('hex')}`
+    const start = this.#at(place) + at.hash
+    return `0x${this.#slabOf(place).bytes.toString('hex', start, start + 32)}`
   }
 
   /** Adds the next pack of the chain. */
   push(entry: PackEntry): void {
     if (this.#length === 0) {
       this.#firstSequence = entry.sequence
-      this.#firstPrevious = entry.previous
+      // Of nearly all devices it is this one: one text for all of them.
+      this.#firstPrevious = entry.previous === zeroHash ? zeroHash : entry.previous
     }
-    const start = this.#length * entryBytes
-    if (start + entryBytes > this.#view.byteLength) this.#grow()
-    const view = this.#view
+    if (this.#length === this.#blocks.length * blockEntries) this.#blocks.push(this.#memory.take())
+    const start = this.#at(this.#length)
+    const { bytes: all, view } = this.#slabOf(this.#length)
     if (this.#length > 0) {
       const before = this.#length - 1
       const isBehind =
         entry.firstTimeMs >= this.firstTimeMs(before) && entry.lastTimeMs >= this.lastTimeMs(before)
       if (!isBehind) this.#isOrdered = false
     }
-    const bytes = Buffer.from(view.buffer, start, entryBytes)
-    bytes.write(entry.hash.slice(2), at.hash, 'hex')
+    all.write(entry.hash.slice(2), start + at.hash, 'hex')
     preimage.write(this.#device.slice(2), evidenceTag.length, 'hex')
     preimage.writeBigUInt64BE(entry.sequence, evidenceTag.length + 32)
-    bytes.copy(preimage, evidenceTag.length + 40, at.hash, at.hash + 32)
-    bytes.set(sha256(preimage), at.leaf)
+    all.copy(preimage, evidenceTag.length + 40, start + at.hash, start + at.hash + 32)
+    all.set(sha256(preimage), start + at.leaf)
     view.setFloat64(start + at.first, entry.firstTimeMs)
     view.setFloat64(start + at.last, entry.lastTimeMs)
     view.setFloat64(start + at.received, entry.receivedMs)
@@ -135,32 +181,25 @@ export class PackLog {
     this.#length += 1
   }
 
-  #grow(): void {
-    const capacity = this.#length === 0 ? 1 : Math.max(4, Math.ceil(this.#length * 1.5))
-    const grown = new Uint8Array(capacity * entryBytes)
-    grown.set(new Uint8Array(this.#view.buffer))
-    this.#view = new DataView(grown.buffer)
-  }
-
   firstTimeMs(index: number): number {
-    return this.#view.getFloat64(index * entryBytes + at.first)
+    return this.#viewOf(index).getFloat64(this.#at(index) + at.first)
   }
 
   lastTimeMs(index: number): number {
-    return this.#view.getFloat64(index * entryBytes + at.last)
+    return this.#viewOf(index).getFloat64(this.#at(index) + at.last)
   }
 
   receivedMs(index: number): number {
-    return this.#view.getFloat64(index * entryBytes + at.received)
+    return this.#viewOf(index).getFloat64(this.#at(index) + at.received)
   }
 
   /** Sequence of the batch that the pack goes into, as a number: this is asked of every device. */
   batch(index: number): number {
-    return this.#view.getFloat64(index * entryBytes + at.batch)
+    return this.#viewOf(index).getFloat64(this.#at(index) + at.batch)
   }
 
   readings(index: number): number {
-    return this.#view.getUint32(index * entryBytes + at.readings)
+    return this.#viewOf(index).getUint32(this.#at(index) + at.readings)
   }
 
   sequence(index: number): bigint {
@@ -173,11 +212,11 @@ export class PackLog {
   }
 
   writeHash(index: number, target: DataView, offset: number): void {
-    copyHash(this.#view, index * entryBytes + at.hash, target, offset)
+    copyHash(this.#viewOf(index), this.#at(index) + at.hash, target, offset)
   }
 
   writeLeaf(index: number, target: DataView, offset: number): void {
-    copyHash(this.#view, index * entryBytes + at.leaf, target, offset)
+    copyHash(this.#viewOf(index), this.#at(index) + at.leaf, target, offset)
   }
 
   /**

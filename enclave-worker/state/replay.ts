@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { KeccakBatch } from '../batches/keccakBatch.ts'
 import { closedOfPart, openPart } from '../batches/reportParts.ts'
 import {
   type ClosedReport,
@@ -69,16 +68,11 @@ function lastOf<Item>(items: readonly Item[], count: number): readonly Item[] {
   return items.slice(items.length - count)
 }
 
-/**
- * Takes one record of the ledger into the state, in the order in which it was written.
- *
- * @param hashReports - As `createReportHasher` makes it.
- */
+/** Takes one record of the ledger into the state, in the order in which it was written. */
 export function replayRecord(
   state: WorkerState,
   record: LedgerRecord,
   position: LedgerPosition,
-  hashReports: KeccakBatch,
 ): void {
   switch (record.kind) {
     case 'pack':
@@ -104,7 +98,7 @@ export function replayRecord(
       const parts = lastOf(state.pendingReports?.parts ?? [], reportParts)
       const reports = parts.map((part) => part.position)
       const closed = (function* () {
-        for (const part of parts) yield* closedOfPart(openPart(part.record), hashReports)
+        for (const part of parts) yield* closedOfPart(openPart(part.record))
       })()
       takeBatch(state, head, { position, roster, reports }, closed)
       return

@@ -21,7 +21,7 @@ import {
   enterCalibration,
   revokeLaboratoryKey,
 } from './calibrationBook.ts'
-import { type PackEntry, PackLog } from './packLog.ts'
+import { type PackEntry, PackLog, PackMemory } from './packLog.ts'
 import { type Tenure, beginningMs, subjectsDuring, subjectsOf } from './tenure.ts'
 
 export type { PackEntry } from './packLog.ts'
@@ -63,8 +63,6 @@ export type BatchEntry = {
 
 /** One closed period of one assignment and the report that stands for it now. */
 export type ClosedPeriod = Period & {
-  /** Leaf of the first report on the period: what every amendment names. */
-  readonly firstLeaf: Hex
   /** Place of the report that stands now in its batch. */
   readonly index: number
   readonly batchSequence: bigint
@@ -72,6 +70,7 @@ export type ClosedPeriod = Period & {
 
 export type AssignmentState = {
   readonly key: string
+  readonly subject: Hex
   readonly knownSinceMs: number
   /** By `startMs-endMs`. */
   readonly closed: Map<string, ClosedPeriod>
@@ -86,6 +85,7 @@ export type AssignmentState = {
 /** Everything the worker knows, rebuilt from the ledger at every boot by the same functions. */
 export type WorkerState = {
   readonly devices: Map<Hex, DeviceState>
+  readonly packMemory: PackMemory
   /** Changes whenever a device comes or is enrolled: what was derived from the fleet is stale then. */
   fleetVersion: number
   /** Devices that observe a subject, have observed it, or will. */
@@ -96,6 +96,8 @@ export type WorkerState = {
   readonly calibrations: CalibrationBook
   readonly assignments: Map<string, AssignmentState>
   readonly assignmentsOf: Map<Hex, AssignmentState[]>
+  /** Assignments with late periods; some that have none any more may still stand here. */
+  readonly late: Set<AssignmentState>
   readonly batches: BatchEntry[]
   /** By signer, then by chain. */
   readonly attestations: Map<string, LedgerPosition>
@@ -117,7 +119,7 @@ export type WorkerState = {
   /** When the first pack of a subject's that no batch holds yet was taken. */
   lastIngestMs: Map<Hex, number>
   /** By subject: changes whenever something comes that a judgement may rest on. */
-  readonly evidenceVersions: Map<Hex, number>
+  readonly evidenceVersions: Map<Hex, EvidenceVersion>
   /** Devices with packs that no batch holds yet, each of them once. */
   unbatched: DeviceState[]
   /** Devices whose line of the roster has to be written anew, each of them once. */
@@ -133,6 +135,9 @@ export type WorkerState = {
   firstBootMs: number | undefined
 }
 
+/** Counts what has come for a subject. */
+export type EvidenceVersion = { count: number }
+
 export type PendingReports = {
   readonly sequence: bigint
   readonly parts: { readonly position: LedgerPosition; readonly record: ReportsRecord }[]
@@ -144,6 +149,7 @@ export function createState(
 ): WorkerState {
   const state: WorkerState = {
     devices: new Map(),
+    packMemory: new PackMemory(),
     fleetVersion: 0,
     bySubject: new Map(),
     moving: new Set(),
@@ -151,6 +157,7 @@ export function createState(
     calibrations: createCalibrationBook(calibrations),
     assignments: new Map(),
     assignmentsOf: new Map(),
+    late: new Set(),
     batches: [],
     attestations: new Map(),
     equivocations: [],
@@ -183,7 +190,7 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
     enrolled,
     headSequence: 0n,
     headHash: zeroHash,
-    packs: new PackLog(id),
+    packs: new PackLog(id, state.packMemory),
     tenures: undefined,
     dropped: undefined,
     equivocations: undefined,
@@ -203,8 +210,19 @@ function addDevice(state: WorkerState, id: Hex, enrolled: EnrolledDevice | undef
 }
 
 /** Has judgements that were made ahead looked at again. */
-function changeEvidence({ evidenceVersions }: WorkerState, subject: Hex): void {
-  evidenceVersions.set(subject, (evidenceVersions.get(subject) ?? 0) + 1)
+function changeEvidence(state: WorkerState, subject: Hex): void {
+  evidenceVersion(state, subject).count += 1
+}
+
+export function evidenceVersion(
+  { evidenceVersions }: Pick<WorkerState, 'evidenceVersions'>,
+  subject: Hex,
+): EvidenceVersion {
+  const known = evidenceVersions.get(subject)
+  if (known !== undefined) return known
+  const first = { count: 0 }
+  evidenceVersions.set(subject, first)
+  return first
 }
 
 /** Lets a device in that its maker vouched for. */
@@ -357,6 +375,11 @@ export function applyBase(state: WorkerState, base: DeviceBase): void {
   state.acceptedReadings += base.readings
 }
 
+function setLate({ late }: WorkerState, assignment: AssignmentState, period: string): void {
+  assignment.late.add(period)
+  late.add(assignment)
+}
+
 /** Remembers which closed periods a pack speaks about. */
 function markLate(
   state: WorkerState,
@@ -367,7 +390,7 @@ function markLate(
     if (pack.firstTimeMs >= assignment.closedUntilMs) continue
     for (const [key, closed] of assignment.closed) {
       const speaks = pack.firstTimeMs < closed.endMs && pack.lastTimeMs >= closed.startMs
-      if (speaks && pack.batchSequence > closed.batchSequence) assignment.late.add(key)
+      if (speaks && pack.batchSequence > closed.batchSequence) setLate(state, assignment, key)
     }
   }
 }
@@ -391,7 +414,7 @@ function markRecalibrated(
     for (const [key, closed] of assignment.closed) {
       const bears =
         validFromMs - widestReachMs < closed.endMs && validUntilMs + widestReachMs > closed.startMs
-      if (bears && fromBatch > closed.batchSequence) assignment.late.add(key)
+      if (bears && fromBatch > closed.batchSequence) setLate(state, assignment, key)
     }
   }
 }
@@ -450,8 +473,12 @@ function isRecalibratedSince(
 
 export function applyAssignment(state: WorkerState, key: string, knownSinceMs: number): void {
   if (state.assignments.has(key)) return
+  const name = key.slice(0, key.indexOf('/')) as Hex
+  const beside = state.assignmentsOf.get(name)
+  const subject = beside?.[0]?.subject ?? name
   const assignment: AssignmentState = {
     key,
+    subject,
     knownSinceMs,
     closed: new Map(),
     closedUntilMs: 0,
@@ -459,53 +486,62 @@ export function applyAssignment(state: WorkerState, key: string, knownSinceMs: n
     late: new Set(),
   }
   state.assignments.set(key, assignment)
-  const subject = key.slice(0, key.indexOf('/')) as Hex
-  const beside = state.assignmentsOf.get(subject)
   if (beside === undefined) state.assignmentsOf.set(subject, [assignment])
   else beside.push(assignment)
 }
 
-/** Takes a batch in: which periods it closes and what the next one links to. */
+/** Takes a batch in: what the next one links to, and which periods it closes. */
 export function applyBatch(
   state: WorkerState,
   batch: BatchEntry,
   closedReports: Iterable<ClosedReport>,
 ): void {
+  beginBatch(state, batch)
+  for (const closed of closedReports) closePeriod(state, batch.sequence, closed)
+  endBatch(state, batch.sequence)
+}
+
+/** The first piece of {@link applyBatch}: the batch is there from now on. */
+export function beginBatch(state: WorkerState, batch: BatchEntry): void {
   state.batches.push(batch)
   state.restoredMs = undefined
   if (batch.sequence >= state.openSequence) state.openSequence = batch.sequence + 1n
-  for (const { key, firstLeaf, index, startMs, endMs, impactClass } of closedReports) {
-    const subject = key.slice(0, key.indexOf('/')) as Hex
-    const places = state.reportsOf.get(subject)
-    if (places === undefined) state.reportsOf.set(subject, [{ sequence: batch.sequence, index }])
-    else places.push({ sequence: batch.sequence, index })
-    if (impactClass !== undefined) {
-      const granted = state.rights.get(rightKey(subject, impactClass))
-      if (granted === undefined)
-        state.rights.set(rightKey(subject, impactClass), [{ startMs, endMs }])
-      else granted.push({ startMs, endMs })
-    }
-    const assignment = state.assignments.get(key)
-    if (assignment === undefined) continue
-    const period = periodKey({ startMs, endMs })
-    assignment.closed.set(period, {
-      startMs,
-      endMs,
-      firstLeaf,
-      index,
-      batchSequence: batch.sequence,
-    })
-    assignment.late.delete(period)
-    if (isRecalibratedSince(state, subject, { startMs, endMs }, batch.sequence)) {
-      assignment.late.add(period)
-    }
-    assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
-    assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
+}
+
+/** The middle of {@link applyBatch}: packs may be taken between two periods. */
+export function closePeriod(
+  state: WorkerState,
+  sequence: bigint,
+  { key, index, startMs, endMs, impactClass }: ClosedReport,
+): void {
+  const assignment = state.assignments.get(key)
+  const subject = assignment?.subject ?? (key.slice(0, key.indexOf('/')) as Hex)
+  const places = state.reportsOf.get(subject)
+  if (places === undefined) state.reportsOf.set(subject, [{ sequence, index }])
+  else places.push({ sequence, index })
+  if (impactClass !== undefined) {
+    const granted = state.rights.get(rightKey(subject, impactClass))
+    if (granted === undefined)
+      state.rights.set(rightKey(subject, impactClass), [{ startMs, endMs }])
+    else granted.push({ startMs, endMs })
   }
+  if (assignment === undefined) return
+  const period = periodKey({ startMs, endMs })
+  assignment.closed.set(period, { startMs, endMs, index, batchSequence: sequence })
+  assignment.late.delete(period)
+  if (isRecalibratedSince(state, subject, { startMs, endMs }, sequence)) {
+    setLate(state, assignment, period)
+  }
+  assignment.closedUntilMs = Math.max(assignment.closedUntilMs, endMs)
+  assignment.lastClosedStartMs = Math.max(assignment.lastClosedStartMs ?? 0, startMs)
+}
+
+/** The last piece of {@link applyBatch}: which packs are left for the next one. */
+export function endBatch(state: WorkerState, sequence: bigint): void {
   // Recounted rather than subtracted: what a batch holds is decided by the packs' own promise.
   let unbatched = 0
   let oldest: number | undefined
-  const newest = Number(batch.sequence)
+  const newest = Number(sequence)
   state.unbatched = state.unbatched.filter((device) => {
     const { packs } = device
     let count = 0

@@ -12,7 +12,18 @@ export class UnsupportedWindowError extends BaseError {
 
 type Stride = { readonly lengthMs: number; readonly stepMs: number; readonly anchorMs: number }
 
+/** Windows are read once: they are asked for again at every tick. */
+const strides = new WeakMap<Policy['window'], Stride | 'none'>()
+
 function strideOf(window: Policy['window']): Stride | undefined {
+  const known = strides.get(window)
+  if (known !== undefined) return known === 'none' ? undefined : known
+  const stride = readStride(window)
+  strides.set(window, stride ?? 'none')
+  return stride
+}
+
+function readStride(window: Policy['window']): Stride | undefined {
   if (window.kind === 'tumbling') {
     const lengthMs = parseDuration(window.length) ?? 0
     return { lengthMs, stepMs: lengthMs, anchorMs: window.anchorMs }

@@ -87,6 +87,20 @@ describe.each([
     await again.ledger.close()
   })
 
+  it('gives back records of megabytes beside small ones, and none of which a bit was turned', async () => {
+    const large = 'x'.repeat(3 * 1024 * 1024)
+    const folder = await written(seal, [['small'], [large, 'beside it'], ['small again']])
+    const { ledger, found } = await reopen(folder, seal)
+    expect(found).toStrictEqual(['small', large, 'beside it', 'small again'])
+    await ledger.close()
+    const path = segmentPath(folder)
+    const bytes = readFileSync(path)
+    const middle = 2 * 1024 * 1024
+    bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle)
+    writeFileSync(path, bytes)
+    await expect(reopen(folder, seal)).rejects.toMatchObject({ name: 'LedgerCorruptError' })
+  })
+
   it('recovers from a tail cut at any byte: whole groups or nothing of them', async () => {
     const groups = [['a', 'bb'], ['ccc'], ['dddd', 'e', 'ff']]
     const folder = await written(seal, groups)
