@@ -138,6 +138,8 @@ export function witnessesOf({ heads, peers = new Map() }: WorkerPorts): Witnesse
   ])
 }
 
+/** Part of the time that is worked ahead in, where there is work; packs are let in all the while. */
+const aheadShare = 0.8
 /** Devices and assignments that leave so much behind when they are read that it is worth a collection. */
 const largeFleet = 10_000
 const assignmentsPerRecord = 10_000
@@ -493,7 +495,7 @@ async function runWorker(
   async function tick(): Promise<void> {
     try {
       await closer.close()
-      await closer.prepare(config.tickMs / 2)
+      await closer.prepare(config.tickMs * aheadShare)
       lastHeld = undefined
     } catch (error) {
       if (error instanceof LedgerFailedError) return

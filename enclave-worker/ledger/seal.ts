@@ -87,6 +87,8 @@ export function createSeal(
     // Ciphertext and tag, one behind the other: the same bytes as below.
     const sealed = await subtle.encrypt(algorithm, large, target.subarray(start, end))
     target.set(new Uint8Array(sealed), start)
+    // Given back at once: the collector would let many of them gather first.
+    sealed.transfer(0)
   }
 
   return {
