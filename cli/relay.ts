@@ -219,13 +219,10 @@ async function run({ plan: file, data, port, engine }: RunOptions): Promise<void
       isSignerSetting(name) && value !== undefined && value !== '' ? [[name, value]] : [],
     ),
   )
-  // Made here in any case: what is missing or wrong is said before anything starts.
-  const signers = new Map(
-    decoded.chains.map(({ chainId }) => [
-      chainId,
-      signerOfSettings(chainId, (name) => settings[name], { fetch: platformFetch, now: Date.now }),
-    ]),
-  )
+  // Made here too: what is missing or wrong is said before anything starts.
+  for (const { chainId } of decoded.chains) {
+    signerOfSettings(chainId, (name) => settings[name], { fetch: platformFetch, now: Date.now })
+  }
   const onStop = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
@@ -233,26 +230,11 @@ async function run({ plan: file, data, port, engine }: RunOptions): Promise<void
       })
     }
   })
-  if (engine === 'node') {
-    const { startNodeRelayer } = await import('#relayer/adapters/node/nodeRelayer.ts')
-    const relayer = await startNodeRelayer({
-      plan: decoded,
-      signerOf: (chainId) => {
-        const signer = signers.get(chainId)
-        if (signer === undefined) throw new TypeError('A lane outside the plan.')
-        return signer
-      },
-      dataFolder: data,
-      port,
-      ...operatorToken,
-    })
-    print([`relayer on ${relayer.url} (node), state in ${data}`])
-    await onStop
-    await relayer.stop()
-    return
-  }
-  const { startRelayer } = await import('#relayer/local/startRelayer.ts')
-  const relayer = await startRelayer({
+  const start =
+    engine === 'node'
+      ? (await import('#relayer/local/startNodeProcess.ts')).startNodeProcess
+      : (await import('#relayer/local/startRelayer.ts')).startRelayer
+  const relayer = await start({
     plan: JSON.parse(text) as SettlementPlanFile,
     signerSettings: settings,
     dataFolder: data,
@@ -260,10 +242,10 @@ async function run({ plan: file, data, port, engine }: RunOptions): Promise<void
     ...operatorToken,
     onLog: (line) => process.stderr.write(`${printable(line)}\n`),
   })
-  print([`relayer on ${relayer.url} (workerd ${relayer.pid}), state in ${data}`])
+  print([`relayer on ${relayer.url} (${engine} ${relayer.pid}), state in ${data}`])
   const code = await Promise.race([onStop, relayer.exited])
   if (code !== undefined) {
-    throw new RelayerCallError(`workerd ended by itself with code ${code}.`, {
+    throw new RelayerCallError(`${engine} ended by itself with code ${code}.`, {
       remedy: 'Start it again on the same data folder; nothing is lost.',
     })
   }

@@ -3,6 +3,18 @@ import { BaseError } from '#schemas/errors.ts'
 
 /** What starting and ending an engine's process has in common, whichever it is. */
 
+export type RunningRelayer = {
+  readonly url: string
+  readonly pid: number
+  /** The last lines that the engine printed. */
+  log(): readonly string[]
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly exited: Promise<number | undefined>
+  stop(): Promise<void>
+  /** SIGKILL, as a crash would. */
+  kill9(): Promise<void>
+}
+
 /** Raised when the local engine does not come up. */
 export class RelayerStartError extends BaseError {
   override readonly name = 'RelayerStartError'
@@ -51,6 +63,23 @@ export function delay(milliseconds: number): Promise<void> {
   return new Promise((settle) => {
     setTimeout(settle, milliseconds).unref()
   })
+}
+
+/** An engine that answers, as whoever started it sees it. */
+export function runningRelayer(
+  url: string,
+  child: ChildProcess,
+  exited: Promise<number | undefined>,
+  log: () => readonly string[],
+): RunningRelayer {
+  return {
+    url,
+    pid: child.pid ?? 0,
+    log,
+    exited,
+    stop: () => end(child, exited, 'SIGTERM'),
+    kill9: () => end(child, exited, 'SIGKILL'),
+  }
 }
 
 export async function end(

@@ -4,8 +4,16 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decodePlan } from '../plan/plan.ts'
 import { bundleRelayer } from './bundle.ts'
-import { type RelayerOptions, type RunningRelayer, engineEnvironment } from './startRelayer.ts'
-import { collectOutput, delay, end, exitOf, notStarted } from './engineProcess.ts'
+import {
+  type RunningRelayer,
+  collectOutput,
+  delay,
+  end,
+  exitOf,
+  notStarted,
+  runningRelayer,
+} from './engineProcess.ts'
+import { type RelayerOptions, engineEnvironment } from './startRelayer.ts'
 
 const startTimeoutMs = 20_000
 const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -27,14 +35,15 @@ export async function startNodeProcess(options: RelayerOptions): Promise<Running
   const child = spawn(process.execPath, [main, planFile, folder, String(options.port)], {
     cwd: folder,
     env: { ...engineEnvironment(options), NODE_COMPILE_CACHE: join(folder, 'compiled') },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // The channel carries nothing: its end tells the engine that whoever started it is gone.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   const exited = exitOf(child)
   const output = collectOutput(child, options.onLog)
   try {
     const announced = new Promise<string>((settle) => {
       let text = ''
-      child.stdout.on('data', (chunk: Buffer) => {
+      child.stdout?.on('data', (chunk: Buffer) => {
         text += chunk.toString()
         const url = /"url":"(http:[^"]+)"/.exec(text)?.[1]
         if (url !== undefined) settle(url)
@@ -46,14 +55,7 @@ export async function startNodeProcess(options: RelayerOptions): Promise<Running
       delay(startTimeoutMs).then(() => undefined),
     ])
     if (url === undefined) throw notStarted('The Node process does not listen.', output)
-    return {
-      url,
-      pid: child.pid ?? 0,
-      log: output,
-      exited,
-      stop: () => end(child, exited, 'SIGTERM'),
-      kill9: () => end(child, exited, 'SIGKILL'),
-    }
+    return runningRelayer(url, child, exited, output)
   } catch (cause) {
     await end(child, exited, 'SIGKILL')
     throw cause

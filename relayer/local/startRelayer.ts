@@ -6,7 +6,15 @@ import { fileURLToPath } from 'node:url'
 import type { Hex } from '#schemas/bytes.ts'
 import { type SettlementPlanFile, decodePlan } from '../plan/plan.ts'
 import { bundleRelayer, placeBundle } from './bundle.ts'
-import { collectOutput, delay, end, exitOf, notStarted } from './engineProcess.ts'
+import {
+  type RunningRelayer,
+  collectOutput,
+  delay,
+  end,
+  exitOf,
+  notStarted,
+  runningRelayer,
+} from './engineProcess.ts'
 import { readWranglerConfig, workerdConfig } from './workerdConfig.ts'
 
 export type RelayerOptions = {
@@ -22,18 +30,6 @@ export type RelayerOptions = {
   readonly operatorToken?: string
   /** Receives the engine's own output, line by line; it holds no secrets. */
   readonly onLog?: (line: string) => void
-}
-
-export type RunningRelayer = {
-  readonly url: string
-  readonly pid: number
-  /** The last lines that the engine printed. */
-  log(): readonly string[]
-  /** Resolves when the process has ended, for whatever reason. */
-  readonly exited: Promise<number | undefined>
-  stop(): Promise<void>
-  /** SIGKILL, as a crash would. */
-  kill9(): Promise<void>
 }
 
 const startTimeoutMs = 20_000
@@ -120,14 +116,7 @@ export async function startRelayer(options: RelayerOptions): Promise<RunningRela
     // Woken by the very request that it is asked to answer first; should it fail, the watchdog wakes.
     await Promise.all([wakeAll(url), untilHealthy(url, exited, output)])
     watch(url, exited)
-    return {
-      url,
-      pid: child.pid ?? 0,
-      log: output,
-      exited,
-      stop: () => end(child, exited, 'SIGTERM'),
-      kill9: () => end(child, exited, 'SIGKILL'),
-    }
+    return runningRelayer(url, child, exited, output)
   } catch (cause) {
     await end(child, exited, 'SIGKILL')
     throw cause

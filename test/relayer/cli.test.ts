@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RunningRelayer } from '#relayer/local/engineProcess.ts'
 import { type Rehearsal, operatorToken, rehearse, statusOf, until } from './support/rehearsal.ts'
 import { testReport } from './support/testStream.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RunningRelayer } from '#relayer/local/engineProcess.ts'
 import { testReport } from './support/testStream.ts'
 import { type Rehearsal, rehearse, statusOf, until } from './support/rehearsal.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RunningRelayer } from '#relayer/local/engineProcess.ts'
 import {
   type Rehearsal,
   operatorToken,

@@ -61,6 +61,26 @@ describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) =
     await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed')
   })
 
+  // workerd has no eye for whoever started it: its operator's supervisor ends the whole group.
+  if (engine === 'node') {
+    it('ends with the command, also when that is killed: two engines would share the nonces', async () => {
+      const running = run({ SENDER_KEY: senderKey })
+      const url = await until(
+        () => Promise.resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(running.text())?.[0] ?? ''),
+        (found) => found !== '',
+      )
+      running.child.kill('SIGKILL')
+      await until(
+        () =>
+          fetch(`${url}/healthz`).then(
+            () => false,
+            () => true,
+          ),
+        (isGone) => isGone,
+      )
+    })
+  }
+
   it('without a key it says which one is missing', async () => {
     const running = run({})
     const code = await new Promise<number | null>((resolve) => {

@@ -6,7 +6,8 @@ import { startNodeRelayer } from './nodeRelayer.ts'
 
 /**
  * The Node adapter as a process of its own: `main.js PLAN DATA_FOLDER PORT`, keys and the operator's
- * token from the environment. It says where it listens on standard output, as one line of JSON.
+ * token from the environment. It says where it listens on standard output, as one line of JSON. Started
+ * with an IPC channel, it stops when that closes.
  */
 
 const [, , planFile = '', dataFolder = '', port = '0'] = process.argv
@@ -26,8 +27,10 @@ const relayer = await startNodeRelayer({
 process.stdout.write(`${JSON.stringify({ event: 'listen', url: relayer.url })}\n`)
 // Compiled code is kept at a tidy end otherwise, which a crash is not.
 setTimeout(flushCompileCache, 200).unref()
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => {
-    void relayer.stop().then(() => process.exit(0))
-  })
+function stop(): void {
+  void relayer.stop().then(() => process.exit(0))
 }
+process.once('SIGTERM', stop)
+process.once('SIGINT', stop)
+// A second engine may be started in place of one whose starter was killed: two would share the nonces.
+process.once('disconnect', stop)

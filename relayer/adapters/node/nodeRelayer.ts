@@ -103,6 +103,8 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
               listening.close(() => {
                 done()
               })
+              // Whoever keeps a connection open would keep the process alive with it.
+              if ('closeAllConnections' in listening) listening.closeAllConnections()
             }),
         })
       },

@@ -1,6 +1,6 @@
 import type { ProxyFault } from '../support/faultProxy.ts'
 import { startFaultProxy } from '../support/faultProxy.ts'
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RunningRelayer } from '#relayer/local/engineProcess.ts'
 import { rehearse, statusOf, until } from '../support/rehearsal.ts'
 import { testReport } from '../support/testStream.ts'
 

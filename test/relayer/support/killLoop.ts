@@ -1,5 +1,5 @@
 import { createDice } from './dice.ts'
-import type { RunningRelayer } from '#relayer/local/startRelayer.ts'
+import type { RunningRelayer } from '#relayer/local/engineProcess.ts'
 import { type Rehearsal, statusOf, until } from './rehearsal.ts'
 import { testReport } from './testStream.ts'
 
