@@ -1,21 +1,13 @@
 import type { Abi } from 'viem'
-import type { Hex } from '#schemas/bytes.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
 import type { Call, Job } from '../lane/job.ts'
 import type { CheckContext, Prepared } from './checkContext.ts'
 import { answerData, saidOf, unreadable } from './judge.ts'
 import { mergeSettlements } from './mergeSettlements.ts'
 import { describeRevert, isRevert, revertData } from './reverts.ts'
-import type { RpcAnswer, RpcCall } from './rpc.ts'
-import { readObject, readQuantity, toQuantity } from './words.ts'
-
-/** A call as nodes simulate it. */
-export function simulation(
-  { to, data, valueWei = 0n }: Call,
-  from: Hex,
-): Readonly<Record<string, unknown>> {
-  return { from, to, data, value: toQuantity(valueWei) }
-}
+import type { RpcAnswer } from './rpc.ts'
+import { readSimulated, simulateCall, simulation } from './simulateV1.ts'
+import { readQuantity } from './words.ts'
 
 /** Settlements that may travel together: same contract, same batch, none that has failed before. */
 export function groupsOf(prepared: readonly Prepared[], batchSize: number): Prepared[][] {
@@ -64,36 +56,10 @@ export async function estimateSingly(
   return prepared.map(({ job, call }, index) => simulationResult(job, call, answers[index], errors))
 }
 
-/** Asks what a call would really use: an estimate is a limit, and holds room that is given back. */
-function usageCall(call: Call, from: Hex): RpcCall {
-  const calls = [simulation(call, from)]
-  return {
-    method: 'eth_simulateV1',
-    params: [{ blockStateCalls: [{ calls }], validation: false }, 'latest'],
-  }
-}
-
-/** Gas that a simulated call used; `undefined` where the node cannot tell. */
-function usedGas(answer: RpcAnswer | undefined): bigint | undefined {
-  if (answer?.ok !== true || !Array.isArray(answer.result)) return undefined
-  try {
-    const block = readObject((answer.result as readonly unknown[])[0], 'block')
-    const { calls } = block
-    if (!Array.isArray(calls)) return undefined
-    const call = readObject((calls as readonly unknown[])[0], 'call')
-    if (readQuantity(call['status'], 'call.status') !== 1n) return undefined
-    return readQuantity(call['gasUsed'], 'call.gasUsed')
-  } catch {
-    return undefined
-  }
-}
-
 /**
  * Simulates settlements as batches. A batch counts only when the contract would settle every entry and
  * it uses less gas than sending them one by one: otherwise each is simulated alone, which also names
  * what is wrong with the one that is. A node that cannot tell usage has no say in the second.
- *
- * @see https://github.com/ethereum/execution-apis, eth_simulateV1
  */
 export async function estimateMerged(
   context: CheckContext,
@@ -109,9 +75,10 @@ export async function estimateMerged(
     candidates.flatMap(({ chunk: [first], call }) => [
       { method: 'eth_call', params: [simulation(call, context.sender), 'latest'] },
       { method: 'eth_estimateGas', params: [simulation(call, context.sender)] },
-      usageCall(call, context.sender),
+      // What it would really use: an estimate is a limit, and holds room that is given back.
+      simulateCall([call], context.sender),
       // What one of them uses alone, to see whether sharing pays.
-      usageCall(first?.call ?? call, context.sender),
+      simulateCall([first?.call ?? call], context.sender),
     ]),
   )
   const merged: MergedCall[] = []
@@ -122,7 +89,7 @@ export async function estimateMerged(
     const isWhole = settled !== undefined && BigInt(settled) === BigInt(chunk.length)
     if (!isWhole || estimate?.ok !== true) continue
     const gas = readQuantity(estimate.result, 'gas estimate')
-    const [together, alone] = usage.map(usedGas)
+    const [together, alone] = usage.map((answer) => readSimulated(answer, 1)[0]?.usedGas)
     const isDearer =
       together !== undefined && alone !== undefined && together >= alone * BigInt(chunk.length)
     if (isDearer) continue

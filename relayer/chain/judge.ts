@@ -133,12 +133,8 @@ export function judge(context: CheckContext, job: Job, facts: Facts, coming: Com
   const { at } = facts
   const done: CheckResult = { jobId: job.id, outcome: 'done', atBlock: at.number }
   const waits = (reason: string): CheckResult => ({ jobId: job.id, outcome: 'waits', reason })
-  const noStatus = (): CheckResult =>
-    unreadable(
-      job,
-      `The enclave registry at ${context.enclaveRegistry}`,
-      facts.refusalOf(task.kind === 'settle' ? '0x' : task.signer),
-    )
+  const noStatus = (signer: Hex): CheckResult =>
+    unreadable(job, `The enclave registry at ${context.enclaveRegistry}`, facts.refusalOf(signer))
   const head = facts.headOf(task.stream)
   if (head === undefined) {
     const said = facts.refusalOf(task.stream)
@@ -151,7 +147,7 @@ export function judge(context: CheckContext, job: Job, facts: Facts, coming: Com
       return simulate
     case 'send': {
       const status = facts.statusOf(task.signer)
-      if (status === undefined) return noStatus()
+      if (status === undefined) return noStatus(task.signer)
       // What is on its way already is asked of the broadcaster; only a new message needs the key.
       // The same margin as a commit's: that one has the key renewed first.
       if (job.stage === 'queued' && status.expiresAt <= at.timestampSeconds + expiryMarginSeconds) {
@@ -161,7 +157,7 @@ export function judge(context: CheckContext, job: Job, facts: Facts, coming: Com
     }
     case 'register': {
       const status = facts.statusOf(task.signer)
-      if (status === undefined) return noStatus()
+      if (status === undefined) return noStatus(task.signer)
       const isValid = status.expiresAt > at.timestampSeconds + expiryMarginSeconds
       return isValid && status.stream === task.stream ? done : simulate
     }
@@ -184,7 +180,7 @@ export function judge(context: CheckContext, job: Job, facts: Facts, coming: Com
         return waits(`Batch ${head.sequence + 1n} must be anchored first.`)
       }
       const status = facts.statusOf(task.signer)
-      if (status === undefined) return noStatus()
+      if (status === undefined) return noStatus(task.signer)
       if (status.expiresAt <= at.timestampSeconds + expiryMarginSeconds) {
         return signerUnknown(context, job, task)
       }

@@ -2,15 +2,13 @@ import type { Hex } from '#schemas/bytes.ts'
 import type { CheckResult, MergedCall } from '../lane/events.ts'
 import { type Call, jobOrder } from '../lane/job.ts'
 import type { Ahead, CheckContext, NodeSkills, Prepared } from './checkContext.ts'
-import { groupsOf, mergedCall, simulation } from './estimate.ts'
-import type { RpcAnswer, RpcCall } from './rpc.ts'
-import { readObject, readQuantity } from './words.ts'
+import { groupsOf, mergedCall } from './estimate.ts'
+import type { RpcAnswer } from './rpc.ts'
+import { type SimulatedCall, isUnknownMethod, readSimulated, simulateCall } from './simulateV1.ts'
 
 /**
- * Simulation of calls one behind the other, as the chain will run them: a batch is anchored and what
- * leans on it is settled in one and the same block.
- *
- * @see https://github.com/ethereum/execution-apis, eth_simulateV1
+ * Simulation of what is to be sent as the chain will run it: a batch is anchored and what leans on it is
+ * settled in one and the same block.
  */
 
 /** What is sent as one call: one job, or settlements that share it. */
@@ -20,8 +18,6 @@ type Entry = {
   readonly rank: number
   readonly after: readonly Ahead[]
 }
-
-type Outcome = { readonly usedGas: bigint; readonly returned: string }
 
 /** Settlements that one request simulates: nodes bound the gas of a request, geth to 50 million. */
 const settlementsPerRequest = 300
@@ -55,7 +51,12 @@ export async function simulateInOrder(
   const parts = inParts(entries)
   const lone = loneOnes(entries)
   const answers = await context.rpc.ask(
-    [...parts, ...lone.map(({ alone }) => [alone])].map((part) => request(part, context.sender)),
+    [...parts, ...lone.map(({ alone }) => [alone])].map((part) =>
+      simulateCall(
+        callsOf(part).map(({ call }) => call),
+        context.sender,
+      ),
+    ),
   )
   if (answers.some(isUnknownMethod)) {
     skills.isSequential = false
@@ -164,60 +165,37 @@ function callsOf(part: readonly Entry[]): readonly { readonly call: Call; readon
   ].toSorted((left, right) => left.rank - right.rank)
 }
 
-function request(part: readonly Entry[], sender: Hex): RpcCall {
-  const calls = callsOf(part).map(({ call }) => simulation(call, sender))
-  return {
-    method: 'eth_simulateV1',
-    params: [{ blockStateCalls: [{ calls }], validation: false }, 'latest'],
-  }
-}
-
-function isUnknownMethod(answer: RpcAnswer): boolean {
-  if (answer.ok) return false
-  const isSaid = /(method|eth_simulateV1).*(not|un)[ -]?(found|supported|available|known|exist)/i
-  return answer.code === -32_601 || isSaid.test(answer.message)
-}
-
 /** What became of each entry that succeeded, where the node can tell. */
 function outcomesOf(
   part: readonly Entry[],
   answer: RpcAnswer | undefined,
-): readonly (readonly [Entry, Outcome])[] {
-  if (answer?.ok !== true || !Array.isArray(answer.result)) return []
-  try {
-    const { calls } = readObject((answer.result as readonly unknown[])[0], 'block')
-    if (!Array.isArray(calls)) return []
-    return callsOf(part).flatMap(({ of }, index): (readonly [Entry, Outcome])[] => {
-      const call = readObject((calls as readonly unknown[])[index], 'call')
-      if (of === undefined || readQuantity(call['status'], 'call.status') !== 1n) return []
-      return [[of, { usedGas: peakGas(call), returned: String(call['returnData']) }]]
-    })
-  } catch {
-    return []
-  }
+): readonly (readonly [Entry, SimulatedCall])[] {
+  const calls = callsOf(part)
+  const simulated = readSimulated(answer, calls.length)
+  return calls.flatMap(({ of }, index): (readonly [Entry, SimulatedCall])[] => {
+    const outcome = simulated[index]
+    return of === undefined || outcome === undefined ? [] : [[of, outcome]]
+  })
 }
 
-/** What is used before refunds, of which there are at most a fifth. @see EIP-3529 */
-function peakGas(call: Readonly<Record<string, unknown>>): bigint {
-  // Newer nodes say so themselves.
-  if (call['maxUsedGas'] !== undefined) return readQuantity(call['maxUsedGas'], 'call.maxUsedGas')
-  return (readQuantity(call['gasUsed'], 'call.gasUsed') * 5n + 3n) / 4n
-}
-
-function decide(entry: Entry, outcome: Outcome | undefined, skills: NodeSkills): SimulatedInOrder {
+function decide(
+  entry: Entry,
+  outcome: SimulatedCall | undefined,
+  skills: NodeSkills,
+): SimulatedInOrder {
   const { jobs, call } = entry
   if (outcome === undefined) return undecided(jobs)
   const after = entry.after.map(({ jobId }) => jobId)
   const [first] = jobs
   if (first !== undefined && jobs.length === 1) {
-    const { usedGas: gas } = outcome
+    const { peakGas: gas } = outcome
     const result: CheckResult = { jobId: first.job.id, outcome: 'ready', gas, call, after }
     return { results: [result], merged: [], rest: [] }
   }
   // A batch counts only when every entry of it would be settled.
   const isWhole = isCount(outcome.returned, jobs.length)
   if (!isWhole || skills.dearTogether.has(call.to)) return undecided(jobs)
-  const gas = outcome.usedGas + leftOverGas
+  const gas = outcome.peakGas + leftOverGas
   return {
     results: [],
     merged: [{ jobIds: jobs.map(({ job }) => job.id), gas, call, after }],

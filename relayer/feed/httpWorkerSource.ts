@@ -2,7 +2,6 @@ import { BaseError } from '#schemas/errors.ts'
 import {
   attestationSchema,
   batchPageSchema,
-  maxReportsPerPage,
   readMessage,
   reportPageSchema,
 } from '#schemas/workerApi.ts'
@@ -13,6 +12,9 @@ export class WorkerUnavailableError extends BaseError {
   override readonly name = 'WorkerUnavailableError'
   override readonly retryable = true
 }
+
+/** Some two megabytes of JSON. */
+const reportsPerPage = 1_000
 
 /** A page of twenty full batches stays far below this. */
 const answerLimitCharacters = 64 * 1024 * 1024
@@ -59,7 +61,7 @@ export function createHttpWorkerSource(
       return readMessage(batchPageSchema, value, 'batch page')
     },
     async reports(sequence, from) {
-      const query = `from=${from}&limit=${maxReportsPerPage}`
+      const query = `from=${from}&limit=${reportsPerPage}`
       const value = await get(`/v1/batches/${sequence}/reports?${query}`)
       return readMessage(reportPageSchema, value, 'report page')
     },

@@ -3,6 +3,14 @@ import type { Fees, FeeQuote } from './fees.ts'
 import type { Call, CommitTask, Job, UploadTask } from './job.ts'
 import type { ChainHead, LaneTransaction, TransactionInclusion } from './lane.ts'
 
+/** How far a stream has come on a chain. */
+export type Reached = {
+  /** The newest batch that is anchored or on its way under a nonce of ours. */
+  readonly sequence: bigint
+  /** Whether any is on its way. */
+  readonly isMoving: boolean
+}
+
 /** A nonce of ours whose end is not known yet. */
 export type WatchedNonce = {
   readonly nonce: number
@@ -161,7 +169,7 @@ export type LaneCommand =
   | {
       readonly kind: 'load'
       readonly limit: number
-      readonly reached: ReadonlyMap<Hex, bigint>
+      readonly reached: ReadonlyMap<Hex, Reached>
     }
   /** Read what the chain says about these jobs and simulate those that are to be sent. */
   | {

@@ -139,12 +139,20 @@ export function jobOrder(task: JobTask): number {
   return Number(task.sequence) * 2 + (task.kind === 'commit' ? 0 : 1)
 }
 
+/** So many batches more are looked at while a stream moves: a backlog of small ones drains faster. */
+const batchesBeyond = 3
+
 /**
- * The order of the last job that can be done while `anchored` is the newest anchored batch: the next
- * commit, and what leans on it where that can be sent right behind it.
+ * The order of the last job that can be done: the commit that comes next. Where calls can be sent right
+ * behind it, also what leans on it, and while the stream moves a few batches more.
  */
-export function horizon(anchored: bigint, isAhead: boolean): number {
-  return (Number(anchored) + 1) * 2 + (isAhead ? 1 : 0)
+export function horizon(
+  { sequence, isMoving }: { readonly sequence: bigint; readonly isMoving: boolean },
+  isAhead: boolean,
+): number {
+  const next = Number(sequence) + 1
+  if (!isAhead) return next * 2
+  return (isMoving ? next + batchesBeyond : next) * 2 + 1
 }
 
 export function createJob(task: JobTask, nowMs: number, call?: Call): Job {

@@ -1,4 +1,5 @@
-import type { LaneCommand, Observation, SignRequest } from './events.ts'
+import type { Hex } from '#schemas/bytes.ts'
+import type { LaneCommand, Observation, Reached, SignRequest } from './events.ts'
 import type { Job } from './job.ts'
 import type { LaneTransaction, TransactionInclusion } from './lane.ts'
 import { fillGaps, replaceStuck } from './replace.ts'
@@ -94,13 +95,15 @@ export function observed(before: WorkingLane, nowMs: number, seen: Observation):
   return { lane: scheduled(lane, nowMs), commands }
 }
 
-/** The newest batch of each stream that is anchored or on its way under a nonce of ours. */
-function reached(lane: WorkingLane, anchored: Observation['anchored']): Observation['anchored'] {
-  const furthest = new Map(anchored)
+/** How far each stream has come that the chain's registry could be asked about. */
+function reached(lane: WorkingLane, anchored: Observation['anchored']): ReadonlyMap<Hex, Reached> {
+  const furthest = new Map<Hex, Reached>()
+  for (const [stream, sequence] of anchored) furthest.set(stream, { sequence, isMoving: false })
   for (const { task, nonce } of lane.jobs.values()) {
     if (task.kind !== 'commit' || nonce === undefined) continue
     const known = furthest.get(task.stream)
-    if (known !== undefined && known < task.sequence) furthest.set(task.stream, task.sequence)
+    if (known === undefined || known.sequence >= task.sequence) continue
+    furthest.set(task.stream, { sequence: task.sequence, isMoving: true })
   }
   return furthest
 }

@@ -27,6 +27,8 @@ export type FeedRuntime = {
 }
 
 const batchesPerPage = 20
+/** Some three megabytes: a call between Durable Objects may carry 32. */
+const jobsPerCall = 1_000
 const usualPollMs = 1_000
 const longestPauseMs = 60_000
 
@@ -46,6 +48,12 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
     state = next
   }
 
+  async function handOver(chainId: number, jobs: readonly Job[]): Promise<void> {
+    for (let from = 0; from < jobs.length; from += jobsPerCall) {
+      await world.enqueue(chainId, jobs.slice(from, from + jobsPerCall))
+    }
+  }
+
   async function readOn(): Promise<void> {
     for (;;) {
       const page = await source.batches(state.cursor.sequence, batchesPerPage)
@@ -62,7 +70,7 @@ export function createFeedRuntime(world: FeedWorld): FeedRuntime {
         let { cursor } = state
         for await (const part of verifiedParts(source, stream, state.cursor, signed)) {
           const jobs = jobsOfBatch(plan, part.signed, part.reports, now())
-          await Promise.all([...jobs].map(([chainId, list]) => world.enqueue(chainId, list)))
+          await Promise.all([...jobs].map(([chainId, list]) => handOver(chainId, list)))
           cursor = part.cursor
         }
         set({ ...state, cursor })

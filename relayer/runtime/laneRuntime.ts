@@ -118,9 +118,9 @@ export function createLaneRuntime(world: LaneWorld): LaneRuntime {
         }
       case 'load': {
         const horizons = new Map(
-          [...command.reached].map(([stream, sequence]) => [
+          [...command.reached].map(([stream, reached]) => [
             stream,
-            horizon(sequence, skills.isSequential),
+            horizon(reached, skills.isSequential),
           ]),
         )
         const { jobs, nextDueMs } = store.due(now(), command.limit, horizons)

@@ -13,7 +13,7 @@ export type LaneStore = {
   load(policy: Lane['policy']): Lane | undefined
   /**
    * Takes note of what differs between two states of one lane. It is durable after the next
-   * {@link LaneStore.flush}; whoever reads from the store sees it at once.
+   * {@link LaneStore.flush}, or as soon as somebody reads from the store.
    */
   note(before: Lane | undefined, after: Lane): void
   /** Writes everything noted, in one commit. What a failed commit leaves stays noted. */
@@ -67,7 +67,7 @@ function withinHorizons(horizons: ReadonlyMap<Hex, number>): {
 // Everything in these tables was written below and by nobody else.
 
 const jobColumns = 'state, task'
-const jobTables = 'job_state NATURAL JOIN job_task'
+const jobTables = 'job_state JOIN job_task USING (key)'
 
 function jobOf(row: SqlRow): Job {
   const task = readExactJson(String(row['task'])) as Pick<Job, 'id' | 'task' | 'call'>
@@ -75,7 +75,7 @@ function jobOf(row: SqlRow): Job {
 }
 
 const transactionColumns = 'state, cargo'
-const transactionTables = 'nonce_state NATURAL JOIN nonce_cargo'
+const transactionTables = 'nonce_state JOIN nonce_cargo USING (nonce, hash)'
 
 type Cargo = Pick<LaneTransaction, 'jobIds' | 'call' | 'gasLimit' | 'attempts'>
 
@@ -176,13 +176,25 @@ export function createLaneStore(sql: Sql): LaneStore {
     return sql.all(query, ...values)
   }
 
+  /** For who only looks: on a disk that takes nothing more, what is there is still shown. */
+  function look(query: string, ...values: readonly SqlValue[]): SqlRow[] {
+    try {
+      flush()
+    } catch {
+      // The turn that needs it written fails by itself and is repeated.
+    }
+    return sql.all(query, ...values)
+  }
+
   function job(id: string): Job | undefined {
-    const row = read(`SELECT ${jobColumns} FROM ${jobTables} WHERE id = ?`, id)[0]
+    const noted = notedJobs.get(id)
+    if (noted !== undefined) return noted
+    const row = sql.all(`SELECT ${jobColumns} FROM ${jobTables} WHERE id = ?`, id)[0]
     return row === undefined ? undefined : jobOf(row)
   }
 
   function jobsIn(stage: Stage, limit: number): Job[] {
-    return read(
+    return look(
       `SELECT ${jobColumns} FROM ${jobTables} WHERE stage = ? ORDER BY rank LIMIT ?`,
       stage,
       limit,
@@ -260,7 +272,7 @@ export function createLaneStore(sql: Sql): LaneStore {
 
     countByStage() {
       const counts = Object.fromEntries(stages.map((stage) => [stage, 0])) as Record<Stage, number>
-      for (const row of read('SELECT stage, COUNT(*) AS count FROM job_state GROUP BY stage')) {
+      for (const row of look('SELECT stage, COUNT(*) AS count FROM job_state GROUP BY stage')) {
         counts[String(row['stage']) as Stage] = Number(row['count'])
       }
       return counts
@@ -275,7 +287,7 @@ export function createLaneStore(sql: Sql): LaneStore {
     },
 
     jobs(limit) {
-      return read(`SELECT ${jobColumns} FROM ${jobTables} ORDER BY key DESC LIMIT ?`, limit).map(
+      return look(`SELECT ${jobColumns} FROM ${jobTables} ORDER BY key DESC LIMIT ?`, limit).map(
         jobOf,
       )
     },
@@ -283,7 +295,7 @@ export function createLaneStore(sql: Sql): LaneStore {
     jobsIn,
 
     transactionAt(nonce) {
-      const row = read(
+      const row = look(
         `SELECT ${transactionColumns} FROM ${transactionTables}
          WHERE nonce = ? AND stage <> 'lost' LIMIT 1`,
         nonce,
@@ -307,7 +319,7 @@ export function createLaneStore(sql: Sql): LaneStore {
     },
 
     transactions(limit) {
-      return read(
+      return look(
         `SELECT ${transactionColumns} FROM ${transactionTables} ORDER BY nonce DESC LIMIT ?`,
         limit,
       ).map(transactionOf)

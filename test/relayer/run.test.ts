@@ -7,47 +7,55 @@ import { testReport } from './support/testStream.ts'
 
 const main = new URL('../../cli/main.ts', import.meta.url).pathname
 
-describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) => {
-  let rehearsal: Rehearsal
-  let child: ChildProcess | undefined
+let rehearsal: Rehearsal
+let child: ChildProcess | undefined
 
-  beforeEach(async () => {
-    rehearsal = await rehearse({ chainIds: [31_347] })
-    writeFileSync(join(rehearsal.dataFolder, 'my-plan.json'), JSON.stringify(rehearsal.plan()))
+beforeEach(async () => {
+  rehearsal = await rehearse({ chainIds: [31_347] })
+  writeFileSync(join(rehearsal.dataFolder, 'my-plan.json'), JSON.stringify(rehearsal.plan()))
+})
+
+afterEach(async () => {
+  child?.kill('SIGKILL')
+  await rehearsal.stop()
+})
+
+function run(
+  engine: string,
+  environment: NodeJS.ProcessEnv,
+): { child: ChildProcess; text: () => string } {
+  const plan = join(rehearsal.dataFolder, 'my-plan.json')
+  const data = join(rehearsal.dataFolder, 'state')
+  const args = ['--plan', plan, '--data', data, '--port', String(free()), '--engine', engine]
+  const started = spawn(process.execPath, [main, 'relay', 'run', ...args], {
+    env: { PATH: process.env['PATH'], ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-
-  afterEach(async () => {
-    child?.kill('SIGKILL')
-    await rehearsal.stop()
-  })
-
-  function run(environment: NodeJS.ProcessEnv): { child: ChildProcess; text: () => string } {
-    const plan = join(rehearsal.dataFolder, 'my-plan.json')
-    const data = join(rehearsal.dataFolder, 'state')
-    const args = ['--plan', plan, '--data', data, '--port', String(free()), '--engine', engine]
-    const started = spawn(process.execPath, [main, 'relay', 'run', ...args], {
-      env: { PATH: process.env['PATH'], ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let text = ''
-    const take = (chunk: Buffer): void => {
-      text += chunk.toString()
-    }
-    started.stdout.on('data', take)
-    started.stderr.on('data', take)
-    child = started
-    return { child: started, text: () => text }
+  let text = ''
+  const take = (chunk: Buffer): void => {
+    text += chunk.toString()
   }
+  started.stdout.on('data', take)
+  started.stderr.on('data', take)
+  child = started
+  return { child: started, text: () => text }
+}
 
-  // Outside the range that kernels hand out by themselves.
-  const free = (): number => 20_000 + Math.floor(Math.random() * 10_000)
+// Outside the range that kernels hand out by themselves.
+const free = (): number => 20_000 + Math.floor(Math.random() * 10_000)
 
+/** Where it says that it listens. */
+function urlOf(running: { readonly text: () => string }): Promise<string> {
+  return until(
+    () => Promise.resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(running.text())?.[0] ?? ''),
+    (found) => found !== '',
+  )
+}
+
+describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) => {
   it('relays until it is interrupted, and leaves nothing behind', async () => {
-    const running = run({ SENDER_KEY: senderKey })
-    const url = await until(
-      () => Promise.resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(running.text())?.[0] ?? ''),
-      (found) => found !== '',
-    )
+    const running = run(engine, { SENDER_KEY: senderKey })
+    const url = await urlOf(running)
     rehearsal.worker.close([testReport(0, 1)])
     await until(
       () => statusOf(url),
@@ -61,32 +69,27 @@ describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) =
     await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed')
   })
 
-  // workerd has no eye for whoever started it: its operator's supervisor ends the whole group.
-  if (engine === 'node') {
-    it('ends with the command, also when that is killed: two engines would share the nonces', async () => {
-      const running = run({ SENDER_KEY: senderKey })
-      const url = await until(
-        () => Promise.resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(running.text())?.[0] ?? ''),
-        (found) => found !== '',
-      )
-      running.child.kill('SIGKILL')
-      await until(
-        () =>
-          fetch(`${url}/healthz`).then(
-            () => false,
-            () => true,
-          ),
-        (isGone) => isGone,
-      )
-    })
-  }
-
   it('without a key it says which one is missing', async () => {
-    const running = run({})
+    const running = run(engine, {})
     const code = await new Promise<number | null>((resolve) => {
       running.child.once('exit', resolve)
     })
     expect(code).toBe(3)
     expect(running.text()).toContain('There is no sender key for chain 31347.')
+  })
+})
+
+// workerd has no eye for whoever started it; a supervisor ends its whole group.
+describe('plumbline relay run --engine node that is killed', () => {
+  it('takes its engine with it: with another one started in its place, two would share the nonces', async () => {
+    const running = run('node', { SENDER_KEY: senderKey })
+    const url = await urlOf(running)
+    running.child.kill('SIGKILL')
+    const isGone = (): Promise<boolean> =>
+      fetch(`${url}/healthz`).then(
+        () => false,
+        () => true,
+      )
+    expect(await until(isGone, (gone) => gone)).toBe(true)
   })
 })

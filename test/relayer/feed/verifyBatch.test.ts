@@ -170,10 +170,24 @@ describe('a batch with too many reports for one answer', () => {
     expect(await read(sourceOf())).toEqual(whole.reports.map(({ report }) => reportLeaf(report)))
   })
 
+  it('is not carried when it leaves reports out and says that it has none further', async () => {
+    const source = sourceOf()
+    for (const reports of [whole.reports.slice(0, 10), whole.reports.slice(1)]) {
+      const short: SignedBatch = { ...whole, reports }
+      const parts = verifiedParts(source, testStream, feedStart, short)
+      await expect(parts.next()).rejects.toThrow(InvalidBatchError)
+    }
+  })
+
   it.each<[string, (page: ReportPage) => ReportPage]>([
     ['another batch', (page) => ({ ...page, digest: zeroHash })],
     ['no reports and no end', (page) => ({ ...page, reports: [] })],
     ['a next page that is no next one', (page) => ({ ...page, next: 0 })],
+    ['a next page that leaves one out', (page) => ({ ...page, next: (page.next ?? 10) + 1 })],
+    ['an end before the last report', (page) => ({ ...page, next: undefined })],
+    ['a batch of another size', (page) => ({ ...page, reportCount: 12 })],
+    ['reports in another order', (page) => ({ ...page, reports: page.reports.toReversed() })],
+    ['fewer reports than it says', (page) => ({ ...page, reports: page.reports.slice(1) })],
     [
       'a report that is not under the root',
       (page) => ({

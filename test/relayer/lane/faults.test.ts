@@ -29,7 +29,7 @@ describe.each([
     await simulation.enqueue(first ?? [])
     expect(await simulation.settle()).toBe(true)
     for (const jobs of [second, third]) await simulation.enqueue(jobs ?? [])
-    // Two turns: one batch more is loaded with each that is on its way.
+    // Two turns: the next batch is loaded when the one before is on its way.
     for (let rings = 0; rings < 2; rings += 1) {
       await simulation.ringIfDue()
       simulation.pass(600)
@@ -39,6 +39,23 @@ describe.each([
     expect(simulation.chain.settled().size).toBe(isSequential ? 36 : 12)
     expect(await simulation.settle()).toBe(true)
     expect(simulation.chain.settled().size).toBe(36)
+    expect(simulation.chain.wasted()).toBe(0)
+  })
+
+  it('a backlog of small batches goes out several at a turn, where a node can tell beforehand', async () => {
+    const simulation = simulateHere({ batchSize: 10, window: 16 })
+    const [first, ...others] = simulatedJobs(6, 2)
+    await simulation.enqueue(first ?? [])
+    expect(await simulation.settle()).toBe(true)
+    for (const jobs of others) await simulation.enqueue(jobs)
+    for (let rings = 0; rings < 2; rings += 1) {
+      await simulation.ringIfDue()
+      simulation.pass(600)
+    }
+    simulation.chain.mine()
+    expect(simulation.chain.sequence()).toBe(isSequential ? 6n : 2n)
+    expect(simulation.chain.settled().size).toBe(isSequential ? 12 : 2)
+    expect(await simulation.settle()).toBe(true)
     expect(simulation.chain.wasted()).toBe(0)
   })
 

@@ -3,6 +3,7 @@ import { createNodeSql } from '#relayer/adapters/node/nodeSql.ts'
 import { writeExactJson } from '#relayer/exactJson.ts'
 import { type Job, createJob, jobOrder } from '#relayer/lane/job.ts'
 import { type LaneTransaction, createLane } from '#relayer/lane/lane.ts'
+import type { Sql } from '#relayer/ports.ts'
 import { createLaneStore } from '#relayer/runtime/laneStore.ts'
 import { simulatedJobs, simulatedPolicy } from '../support/simulation.ts'
 
@@ -89,11 +90,35 @@ describe('what a lane keeps', () => {
     }
     store.note(before, after)
     expect(store.job(sent.id)).toEqual(sent)
+    store.flush()
     expect(createLaneStore(sql).load(simulatedPolicy)).toEqual(after)
     // The bytes are written once: a change of stage leaves them as they are.
     const included: LaneTransaction = { ...transaction, stage: 'included' }
     store.note(after, { ...after, transactions: new Map([[5, included]]) })
     expect(store.transactionAt(5)).toEqual(included)
+  })
+
+  it('on a disk that takes nothing more, what is there is still shown, and nothing noted is lost', () => {
+    const inner = createNodeSql(':memory:')
+    let isFull = false
+    const sql: Sql = {
+      all: (query, ...values) => inner.all(query, ...values),
+      transaction(work) {
+        if (isFull) throw new Error('database or disk is full')
+        return inner.transaction(work)
+      },
+    }
+    const store = createLaneStore(sql)
+    store.add([commit, settled])
+    isFull = true
+    const before = createLane(simulatedPolicy)
+    store.note(before, { ...before, jobs: new Map([[sent.id, sent]]) })
+    expect(store.countByStage()).toMatchObject({ queued: 2, sent: 0 })
+    expect(store.jobs(10)).toHaveLength(2)
+    expect(store.job(sent.id)).toEqual(sent)
+    expect(() => store.due(10, 10)).toThrow('full')
+    isFull = false
+    expect(store.countByStage()).toMatchObject({ queued: 1, sent: 1 })
   })
 
   it('a job that a lane makes for itself is kept with its task', () => {

@@ -268,14 +268,12 @@ R3's long form is \`node test/relayer/soak.ts\`, in slices that add up in \`rela
 older than the lane's present store; kills at every request are not. R10, gas, stands in
 [contracts.md](contracts.md), and what LayerZero adds to it in [crosschain.md](crosschain.md).
 
-What is missed: R1 and R9 by half, R4, and R2's median by a few hundredths. R1 and R9 are bound by one thread: in a profile of
-20 000 shared settlements on the Node adapter (11 s, 2 s of them idle) storing took 2.9 s, reading and verifying
-batches 1.6 s, signing 0.6 s, collecting garbage 0.8 s. Each run of R1 begins with a cold start and the registration
-of the signer. R2: a batch is sent some 50 ms after it was closed and waits for the next block, half a second on
-average; the worst is the first, which waits for the registration. R4: workerd with an empty Worker listens 75 to
-160 ms after its process began, ours after 145 to 200 ms; one look at the chain follows before stored bytes are
-offered again. R8: receipts are asked for only where a nonce is used, so that an invented one is never seen, and a
-node that only lags is not named. R12's start is \`startRelayer\` over a bundle that is up to date, to the first answer, all lanes awake.
+What is missed: R1 and R9 by half, R4, and R2's median by a few hundredths. R1 and R9 are bound by one thread, which
+verifies, stores and signs; each run of R1 begins with a cold start and the registration of the signer. R2: a batch
+waits for the next block, half a second on average; the worst is the first, which waits for the registration. R4 holds
+a start of the engine and one look at the chain before stored bytes are offered again. R8: receipts are asked for only
+where a nonce is used, so that an invented one is never seen, and a node that only lags is not named. R12's start is
+\`startRelayer\` over a bundle that is up to date, to the first answer, all lanes awake.
 
 ## The jam test
 
