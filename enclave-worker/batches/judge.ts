@@ -11,7 +11,7 @@ import { type StandingCalibration, calibrationsAsOf } from '../state/calibration
 import { clipSpans, isWithinSpans, observedSpans } from '../state/tenure.ts'
 import { type DeviceState, type WorkerState, packsOfPeriod } from '../state/workerState.ts'
 import type { Assignment } from '../windows/assignment.ts'
-import { evidenceSpan } from '../windows/evidenceSpan.ts'
+import { evidenceSpan } from '#evaluation/evidenceSpan.ts'
 import type { Period } from '../windows/periods.ts'
 import { composeReport } from './composeReport.ts'
 import type { DuePeriod } from './dueWork.ts'

@@ -118,6 +118,40 @@ async function workerWithReport({
   return { worker, start }
 }
 
+/** The same on two subjects, where the device has moved from one to the other before the close. */
+async function workerWithMove(afterStartMs: number) {
+  const operatorKey = new Uint8Array(32).fill(0x0b)
+  const startMs = Date.now() - 60_000
+  return workerWithReport({
+    operator: addressOf(secp256k1.getPublicKey(operatorKey, false)),
+    allowedLatenessMs: 2500,
+    assignments: ['plant', 'cellar'].map((name) => ({
+      subject: name,
+      policy: testPolicy.name,
+      periods: [{ startMs, endMs: startMs + 60_000 }],
+    })),
+    beforeClose: async (url: string, device: Hex) => {
+      await createWorkerClient({ url, fetch: (to, init) => fetch(to, init) }).transferDevice(
+        device,
+        {
+          subject: 'cellar',
+          fromMs: startMs + afterStartMs,
+          capability: writeCapability(
+            {
+              stream: testStream,
+              scope: 'transfer',
+              subject: transferRoute(subject, subjectId('cellar')),
+              notBeforeMs: startMs,
+              expiresAtMs: startMs + 600_000,
+            },
+            operatorKey,
+          ),
+        },
+      )
+    },
+  })
+}
+
 describe('a bundle from a worker', () => {
   it('passes every line of the examination, the evaluation again included', async () => {
     const { worker } = await workerWithReport()
@@ -214,40 +248,23 @@ describe('a bundle from a worker', () => {
       const { checks } = examine(writeBundle(content))
       expect(checks.find(({ id }) => id === 'devices')?.status).toBe('failed')
     }
+    const otherUnit = text.replace(
+      toHex(encodeCalibration(certificate, laboratory)),
+      toHex(encodeCalibration({ ...certificate, unit: 'kW' }, laboratory)),
+    )
+    const { digest: _, ...content } = JSON.parse(otherUnit) as Record<string, unknown>
+    expect(
+      examine(writeBundle(content)).checks.filter(({ status }) => status === 'failed'),
+    ).toMatchObject([
+      {
+        id: 'evaluation',
+        detail: expect.stringContaining('for another unit than the policy’s.') as unknown,
+      },
+    ])
   })
 
   it('holds for both subjects of a device that moved within the period', async () => {
-    const operatorKey = new Uint8Array(32).fill(0x0b)
-    const now = Date.now()
-    const periods = [{ startMs: now - 60_000, endMs: now }]
-    const { worker } = await workerWithReport({
-      operator: addressOf(secp256k1.getPublicKey(operatorKey, false)),
-      allowedLatenessMs: 2500,
-      assignments: ['plant', 'cellar'].map((name) => ({
-        subject: name,
-        policy: testPolicy.name,
-        periods,
-      })),
-      beforeClose: async (url: string, device: Hex) => {
-        await createWorkerClient({ url, fetch: (to, init) => fetch(to, init) }).transferDevice(
-          device,
-          {
-            subject: 'cellar',
-            fromMs: now - 25_000,
-            capability: writeCapability(
-              {
-                stream: testStream,
-                scope: 'transfer',
-                subject: transferRoute(subject, subjectId('cellar')),
-                notBeforeMs: now - 60_000,
-                expiresAtMs: now + 600_000,
-              },
-              operatorKey,
-            ),
-          },
-        )
-      },
-    })
+    const { worker } = await workerWithMove(35_000)
     for (const of of [subject, subjectId('cellar')]) {
       const text = await client(worker).bundleText(of, { withPacks: true })
       expect(text).toContain('"observed":[')
@@ -270,6 +287,15 @@ describe('a bundle from a worker', () => {
         of === subject ? ['roster'] : [],
       )
     }
+  })
+
+  it('holds for a subject that a device left as the period began: its last value reaches into it', async () => {
+    const { worker } = await workerWithMove(0)
+    const { checks } = examine(await client(worker).bundleText(subject, { withPacks: true }))
+    expect(checks.filter(({ status }) => status !== 'passed')).toStrictEqual([])
+    expect(checks.find(({ id }) => id === 'roster')?.detail).toMatch(
+      /Of these 1 stood elsewhere by then, and here before by the bundle’s word\.$/,
+    )
   })
 
   it('shows the silent device on the roster beside the one that spoke', async () => {

@@ -1,5 +1,6 @@
 import { composeReport } from '#evaluation/composeReport.ts'
 import { type Calibration, evaluate } from '#evaluation/evaluate.ts'
+import { evidenceSpan } from '#evaluation/evidenceSpan.ts'
 import { batchDigest, streamId } from '#schemas/batch.ts'
 import { type ProofBundle, bundleDigest, readBundle } from '#schemas/bundle.ts'
 import { type Hex, equalBytes, fromHex, toHex, utf8 } from '#schemas/bytes.ts'
@@ -279,6 +280,14 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
     return { detail: hash, result: true }
   })
 
+  // A device may have gone to another subject, or come from one, since the period. Its last value there
+  // reaches as far as any value does.
+  const spanOfEvidence = () =>
+    evidenceSpan(established(policy, 'policy').policy, {
+      startMs: Number(report.periodStartMs),
+      endMs: Number(report.periodEndMs),
+    })
+
   const rostered = list.run('roster', () => {
     established(isSigned, 'batch')
     demand(bundle.roster.length > 0, 'The bundle shows no line of the roster.')
@@ -291,17 +300,25 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
         path.map((node) => fromHex(node, 'roster.path', 32)),
         keccakPairs,
       )
-      // A device may have gone to another subject, or come from one, since the period.
-      const wasThere =
-        observed?.some(
-          ({ fromMs = -Infinity, untilMs = Infinity }) =>
-            fromMs < report.periodEndMs && untilMs > report.periodStartMs,
-        ) ?? entry.subject === report.subject
-      demand(wasThere, 'A line of the roster is on another subject.')
+      demand(
+        observed === undefined
+          ? entry.subject === report.subject
+          : isWithin(observed, spanOfEvidence()),
+        'A line of the roster is on another subject.',
+      )
     }
     const heard = bundle.roster.reduce((sum, { entry }) => sum + entry.heardReadings, 0)
+    const elsewhere = bundle.roster.filter(({ entry }) => entry.subject !== report.subject).length
     return {
-      detail: `${bundle.roster.length} of ${batch.rosterCount} devices shown, ${heard} readings in this batch.`,
+      detail: [
+        `${bundle.roster.length} of ${batch.rosterCount} devices shown, ${heard} readings in this batch.`,
+        // Nobody signed it: packs prove it, since the report comes out again with them only.
+        ...(elsewhere === 0
+          ? []
+          : [
+              `Of these ${elsewhere} stood elsewhere by then, and here before by the bundle’s word.`,
+            ]),
+      ].join(' '),
       result: new Map(bundle.roster.map(({ entry }) => [entry.device, entry])),
     }
   })
@@ -315,7 +332,8 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
       gatherEvidence(device, batch.stream, { signatures, sha256: hash }, roster),
     )
     const marks = gathered.flatMap((device) => device.marks)
-    const laboratories = new Set(gathered.flatMap((device) => device.laboratories))
+    const calibrations = gathered.flatMap((device) => device.calibrations)
+    const laboratories = new Set(calibrations.flatMap(({ laboratory }) => laboratory ?? []))
     return {
       detail: [
         `Devices: ${gathered.length}. Packs: ${marks.length}.`,
@@ -325,7 +343,7 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
         marks,
         root: evidenceRoot(marks, perPair(hash), hash),
         readings: gathered.flatMap((device) => device.readings),
-        calibrations: gathered.flatMap((device) => device.calibrations),
+        calibrations,
       },
     }
   })
@@ -343,8 +361,16 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
   list.run('evaluation', () => {
     if (bundle.devices === undefined) throw new NotCheckedError('No packs in the bundle.')
     const { marks, root, readings, calibrations } = established(evidence, 'devices')
+    const { policy: judgedBy } = established(policy, 'policy')
+    for (const { device, unit } of calibrations) {
+      demand(
+        unit === undefined || unit === judgedBy.signal.unit,
+        `A calibration of device ${device} is for another unit than the policy’s.`,
+        [`Policy: ${judgedBy.signal.unit}`, `Certificate: ${unit}`],
+      )
+    }
     const evaluation = evaluate({
-      policy: established(policy, 'policy').policy,
+      policy: judgedBy,
       periodStartMs: Number(report.periodStartMs),
       periodEndMs: Number(report.periodEndMs),
       readings,
@@ -367,6 +393,26 @@ export function verifyBundle(value: unknown, options: BundleOptions): BundleVerd
 
 type DeviceEvidence = NonNullable<ProofBundle['devices']>[number]
 type DeviceCalibration = NonNullable<DeviceEvidence['calibrations']>[number]
+type Observed = NonNullable<DeviceEvidence['observed']>
+
+/** Whether some of the time that a device observed a subject lies within a span. */
+function isWithin(
+  observed: Observed,
+  { startMs, endMs }: { readonly startMs: number; readonly endMs: number },
+): boolean {
+  return observed.some(
+    ({ fromMs = -Infinity, untilMs = Infinity }) =>
+      Math.max(fromMs, startMs) < Math.min(untilMs, endMs),
+  )
+}
+
+/** A calibration that a bundle shows, and what a laboratory has said of it. */
+type ShownCalibration = Calibration & {
+  /** The unit that the laboratory calibrated; absent where only the configuration says it. */
+  readonly unit: string | undefined
+  /** Name and key of the laboratory. */
+  readonly laboratory: string | undefined
+}
 
 /** Verifies one device's packs and their chain; what it returns is proved to be the device's own. */
 function gatherEvidence(
@@ -377,9 +423,7 @@ function gatherEvidence(
 ): {
   marks: PackMark[]
   readings: Reading[]
-  calibrations: Calibration[]
-  /** Names and keys of who signed its certificates. */
-  laboratories: string[]
+  calibrations: ShownCalibration[]
 } {
   const key = deviceKeyFromCose(fromHex(device.coseKey, 'devices.coseKey'))
   const line = roster.get(key.id)
@@ -415,34 +459,28 @@ function gatherEvidence(
             ({ fromMs = -Infinity, untilMs = Infinity }) => timeMs >= fromMs && timeMs < untilMs,
           ) ?? true,
       ),
-    calibrations: (device.calibrations ?? []).map(({ series, validFromMs, validUntilMs }) => ({
-      device: key.id,
-      series,
-      validFromMs,
-      validUntilMs,
-    })),
-    laboratories: (device.calibrations ?? []).flatMap((calibration) =>
-      signedBy(key.id, calibration, signatures, sha256),
+    calibrations: (device.calibrations ?? []).map((calibration) =>
+      shownCalibration(key.id, calibration, signatures, sha256),
     ),
   }
 }
 
 /**
- * Who signed a calibration, by name and key; nobody where only the configuration says it. Whether the
- * laboratory is to be believed is the reader's to say: the worker's configuration, which is measured
- * with its image, pinned this key.
+ * A calibration with who signed it, where a laboratory did. Whether the laboratory is to be believed is
+ * the reader's to say: the worker's configuration, which is measured with its image, pinned this key.
  */
-function signedBy(
+function shownCalibration(
   device: Hex,
   { series, validFromMs, validUntilMs, signed }: DeviceCalibration,
   signatures: SignatureVerifier,
   sha256: Sha256,
-): string[] {
-  if (signed === undefined) return []
-  const laboratory = deviceKeyFromCose(fromHex(signed.laboratoryKey, 'devices.calibrations'))
+): ShownCalibration {
+  const span = { device, series, validFromMs, validUntilMs }
+  if (signed === undefined) return { ...span, unit: undefined, laboratory: undefined }
+  const key = deviceKeyFromCose(fromHex(signed.laboratoryKey, 'devices.calibrations'))
   const certificate = verifyCalibration(
     decodeCalibration(fromHex(signed.certificate, 'devices.calibrations'), { sha256 }),
-    { key: laboratory, verifier: signatures },
+    { key, verifier: signatures },
   )
   demand(
     certificate.device === device &&
@@ -451,7 +489,7 @@ function signedBy(
       certificate.validUntilMs === validUntilMs,
     `A calibration of device ${device} is not what its laboratory signed.`,
   )
-  return [`${certificate.laboratory} (${laboratory.id})`]
+  return { ...span, unit: certificate.unit, laboratory: `${certificate.laboratory} (${key.id})` }
 }
 
 function conclude(
