@@ -282,7 +282,8 @@ export function createCloser(parts: CloserParts): Closer {
       const again = await judgeAgain(entry, sequence, firstLeaf)
       if (again === undefined) continue
       if (saysOtherwise(again.report, before)) draft.add(again)
-      else state.assignments.get(entry.assignment.key)?.late.delete(periodKey(entry.period))
+      // What has come behind the cut is not in it: that is for the next batch.
+      else keepIfNews(entry, sequence)
     }
     return draft
   }
@@ -308,16 +309,18 @@ export function createCloser(parts: CloserParts): Closer {
   }
 
   /**
-   * Whether a closed period rests on anything else by now. Where it does not, nothing can come out
-   * different: it is forgotten, and nothing has to be read for it.
+   * Keeps a closed period among the late while it rests on anything else by now than as of a batch, and
+   * answers whether it does. Where it does not, nothing can come out different: it is forgotten, and
+   * nothing has to be read for it.
+   *
+   * @param since - Default: the batch whose report stands for it.
    */
-  function hasNews(entry: DuePeriod): boolean {
+  function keepIfNews(entry: DuePeriod, since?: bigint): boolean {
     const known = state.assignments.get(entry.assignment.key)
     const closed = known?.closed.get(periodKey(entry.period))
     if (known === undefined || closed === undefined) return false
-    const sequence = BigInt(state.batches.length) + 1n
-    const isSame =
-      evidenceKey(entry, closed.batchSequence, state) === evidenceKey(entry, sequence, state)
+    const before = evidenceKey(entry, since ?? closed.batchSequence, state)
+    const isSame = before === evidenceKey(entry, state.openSequence, state)
     if (isSame) known.late.delete(periodKey(entry.period))
     return !isSame
   }
@@ -335,7 +338,8 @@ export function createCloser(parts: CloserParts): Closer {
     const owed = isOwed()
     const isReady = ({ assignment }: DuePeriod): boolean =>
       notBeforeMs.size === 0 || nowMs >= (notBeforeMs.get(assignment.key) ?? 0)
-    const findLate = (): DuePeriod[] => (owed ? [] : work.late(nowMs).filter(hasNews))
+    const findLate = (): DuePeriod[] =>
+      owed ? [] : work.late(nowMs).filter((entry) => keepIfNews(entry))
     const findDue = (): EndedPeriod[] => (owed ? [] : work.due(nowMs).filter(isReady))
     const isCalled = owed || isOverdue(nowMs)
     // Where some cannot be judged, whether others are due takes a whole look.

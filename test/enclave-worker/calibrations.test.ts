@@ -255,6 +255,21 @@ describe('a certificate that comes after a window was closed', () => {
     expect(outcome(await close(stage))).toStrictEqual(covered)
   })
 
+  it('and while another that says nothing new is looked at, is not forgotten', async () => {
+    const stage = await stageWith()
+    await sendMinute(stage)
+    expect(outcome(await close(stage))).toStrictEqual(uncovered)
+    // Within what bears on the window, and of no use to it.
+    const before = { number: 'before', validUntilMs: bootMs }
+    expect(await stage.client.postCalibration(signed(before))).toMatchObject({ batchSequence: 2n })
+    stage.world.onCut = async () => {
+      stage.world.onCut = undefined
+      expect(await stage.client.postCalibration(signed())).toMatchObject({ batchSequence: 3n })
+    }
+    expect(outcome(await close(stage))).toStrictEqual([])
+    expect(outcome(await close(stage))).toStrictEqual(covered)
+  })
+
   it('makes one amendment of a whole stack', async () => {
     const stage = await stageWith()
     await sendMinute(stage)
