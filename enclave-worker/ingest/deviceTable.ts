@@ -112,7 +112,9 @@ export function readDeviceTable(table: DeviceTable): (id: Hex) => DeviceDoor | u
       if (rows.compare(wanted, 0, 32, start, start + 32) !== 0) continue
       const keySize = rows.readUInt8(start + at.keySize)
       const algorithm = algorithms[rows.readUInt8(start + at.algorithm)]
-      if (algorithm === undefined) return undefined
+      const combination = rows.readUInt32LE(start + at.series)
+      // A row is seen before the table that knows its series: until then nobody knows the device.
+      if (algorithm === undefined || combination >= table.series.length) return undefined
       return {
         key: {
           id,
@@ -120,7 +122,7 @@ export function readDeviceTable(table: DeviceTable): (id: Hex) => DeviceDoor | u
           publicKey: Uint8Array.from(rows.subarray(start + at.key, start + at.key + keySize)),
         },
         intervalMs: rows.readDoubleLE(start + at.interval),
-        series: table.series[rows.readUInt32LE(start + at.series)],
+        series: table.series[combination],
       }
     }
   }

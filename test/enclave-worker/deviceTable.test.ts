@@ -49,4 +49,16 @@ describe('what threads know of devices', () => {
       { numRuns: 10 },
     )
   })
+
+  it('is nothing of a device whose series have not reached the thread yet', () => {
+    const writer = createDeviceTable(10)
+    const [known, fresh] = [doorOf(1), doorOf(2)]
+    writer.add([known])
+    const before = readDeviceTable(structuredClone(writer.table()))
+    expect(writer.add([fresh])).toBe(true)
+    // The row is there already; without its series the device would be let in with any.
+    expect(before(fresh.key.id)).toBeUndefined()
+    expect(before(known.key.id)).toStrictEqual(known)
+    expect(readDeviceTable(writer.table())(fresh.key.id)).toStrictEqual(fresh)
+  })
 })
