@@ -70,10 +70,12 @@ export type Enrolments = {
    * Moves a device to another subject, from an instant on. Windows that are closed stay as they are: the
    * instant may not lie before the end of one on either subject.
    *
+   * @param allowed - The {@link Enrolments.route} that a capability was held against: the device may have
+   *   gone elsewhere while this waited for a batch.
    * @throws UnknownDeviceError | UnknownSubjectError | DeviceOutOfServiceError |
    *   TransferConflictError | EnrolmentQuotaError
    */
-  transfer(device: Hex, request: TransferRequest): Promise<TransferAnswer>
+  transfer(device: Hex, request: TransferRequest, allowed: Hex | undefined): Promise<TransferAnswer>
   /** Takes a device out of service for good. `false` when it is not enrolled. */
   retire(device: Hex): Promise<boolean>
 }
@@ -94,6 +96,9 @@ function journeyOf(
 }
 
 const nowhere = { from: undefined, made: undefined }
+
+const routeOf = (from: string, { subject }: TransferRequest): Hex =>
+  transferRoute(subjectId(from), subjectId(subject))
 
 function answerOf(
   device: Hex,
@@ -149,17 +154,31 @@ export function createEnrolments(parts: {
         remedy: 'A new device needs a new key.',
       })
     }
-    const refuse = (field: string, message: string, ...metaMessages: string[]): never => {
-      throw new TransferConflictError(message, { field, metaMessages })
+    const refuse = (field: string, message: string, remedy: string): never => {
+      throw new TransferConflictError(message, { field, remedy })
     }
-    if (from === subject) refuse('subject', 'The device observes this subject already.')
+    if (from === subject) {
+      refuse(
+        'subject',
+        'The device observes this subject already, or will.',
+        'Look at /v1/devices/{device} for where it stands, and since when.',
+      )
+    }
     const standing = device.tenures ?? []
     if (standing.length >= tenuresPerDevice) {
-      refuse('device', 'The device has moved too often.', `Allowed: ${tenuresPerDevice - 1}`)
+      refuse(
+        'device',
+        `The device has moved ${tenuresPerDevice - 1} times, and may not more often.`,
+        'Retire it, and enrol a new key at the other subject.',
+      )
     }
     const last = standing.at(-1)
     if (last !== undefined && fromMs <= last.fromMs) {
-      refuse('fromMs', 'The device has moved since then.', `Last move: ${last.fromMs}`)
+      refuse(
+        'fromMs',
+        'The device has moved since then.',
+        `Name an instant behind its last move: Unix milliseconds, above ${last.fromMs}.`,
+      )
     }
     const closedUntilMs = Math.max(
       0,
@@ -171,11 +190,15 @@ export function createEnrolments(parts: {
       refuse(
         'fromMs',
         'Windows that reach beyond this instant are closed; they stay as they are.',
-        `Earliest: ${closedUntilMs}`,
+        `Name an instant from which nothing is closed: Unix milliseconds, from ${closedUntilMs} on.`,
       )
     }
     if (fromMs > nowMs + farthestTransferMs) {
-      refuse('fromMs', 'The instant is more than a year ahead.', `Clock: ${nowMs}`)
+      refuse(
+        'fromMs',
+        'The instant is more than a year ahead.',
+        'Give Unix milliseconds, and transfer the device nearer to the time.',
+      )
     }
     if ((perSubject.get(subject) ?? 0) >= config.maxDevicesPerSubject) {
       throw new EnrolmentQuotaError('The subject has as many devices as one may have.', {
@@ -185,12 +208,25 @@ export function createEnrolments(parts: {
     }
   }
 
-  function enterTransfer(device: Hex, request: TransferRequest): TransferAnswer {
+  function enterTransfer(
+    device: Hex,
+    request: TransferRequest,
+    allowed: Hex | undefined,
+  ): TransferAnswer {
     const nowMs = clock.nowMs()
     const known = state.devices.get(device)
     const { from, made } = known === undefined ? nowhere : journeyOf(known, request)
     if (known === undefined || from === undefined) {
-      throw new UnknownDeviceError('No such device is enrolled.', { field: 'device' })
+      throw new UnknownDeviceError('No such device is enrolled.', {
+        field: 'device',
+        remedy: 'See /v1/devices for those that are.',
+      })
+    }
+    if (routeOf(from, request) !== allowed) {
+      throw new TransferConflictError('The device went elsewhere while this call waited.', {
+        field: 'device',
+        remedy: 'Look where it stands now; a capability for that way is needed.',
+      })
     }
     if (made !== undefined) return answerOf(device, from, made, false)
     const fromMs = request.fromMs ?? nowMs
@@ -271,13 +307,11 @@ export function createEnrolments(parts: {
       const known = state.devices.get(device)
       if (known === undefined) return undefined
       const { from } = journeyOf(known, request)
-      return from === undefined
-        ? undefined
-        : transferRoute(subjectId(from), subjectId(request.subject))
+      return from === undefined ? undefined : routeOf(from, request)
     },
-    async transfer(device, request) {
+    async transfer(device, request, allowed) {
       // Between two batches: a window that is being closed has not decided yet how far it reaches.
-      const answer = await parts.between(() => enterTransfer(device, request))
+      const answer = await parts.between(() => enterTransfer(device, request, allowed))
       await ledger.commit()
       if (answer.isNew) {
         const { from, subject: to, fromMs } = answer

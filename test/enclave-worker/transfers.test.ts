@@ -251,6 +251,43 @@ describe('a device that is transferred', () => {
     expect(await told).toMatchObject({ status: 409, refusal: { field: 'fromMs' } })
   })
 
+  it('goes no way that its capability does not name, wherever it has gone while the call waited', async () => {
+    const device = createTestDevice('meter', testStream)
+    const stage = await stageWith([device], {
+      assignments: ['plant', 'cellar', 'attic'].map((subject) => ({
+        subject,
+        policy: tumbling.name,
+      })),
+    })
+    const fromPlant = (subject: string, fromMs: number) =>
+      stage.client.transferDevice(device.id, {
+        subject,
+        fromMs,
+        capability: capability({ subject: transferRoute(plant, subjectId(subject)) }),
+      })
+    stage.world.nowMs = bootMs + minute + 6000
+    const told: Promise<unknown>[] = []
+    stage.world.onCut = async () => {
+      stage.world.onCut = undefined
+      for (const [subject, fromMs] of [
+        ['cellar', bootMs + minute],
+        ['attic', bootMs + 2 * minute],
+      ] as const) {
+        told.push(fromPlant(subject, fromMs).catch((error: unknown) => error))
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+    await stage.worker.closeDue()
+    expect(await Promise.all(told)).toMatchObject([
+      { isNew: true, subject: 'cellar' },
+      { status: 409, refusal: { name: 'TransferConflictError', field: 'device' } },
+    ])
+    expect((await stage.client.device(device.id)).tenures).toMatchObject([
+      { subjectName: 'plant' },
+      { subjectName: 'cellar' },
+    ])
+  })
+
   it('keeps its uniqueness: what its maker vouched for is enrolled no second time', async () => {
     const maker = createMaker('acme', bootMs / 1000)
     const vouched = maker.device('one', { serial: numberBytes(1) })

@@ -123,6 +123,7 @@ async function readBounded(
   context: Context,
   ingest: Ingest,
   maxBytes = ingest.limits.maxBodyBytes,
+  remedy = 'Send several requests.',
 ): Promise<Uint8Array> {
   const stream = context.req.raw.body
   if (stream === null) return new Uint8Array()
@@ -137,7 +138,7 @@ async function readBounded(
         throw new BodyTooLargeError('The body is larger than one request may be.', {
           field: 'body',
           metaMessages: [`Allowed: ${maxBytes}`],
-          remedy: 'Send several requests.',
+          remedy,
         })
       }
       chunks.push(chunk)
@@ -164,7 +165,12 @@ const maxJsonBytes = 64 * 1024
 const maxPlatformBytes = 1024 * 1024
 
 async function readJson(context: Context, ingest: Ingest): Promise<Record<string, unknown>> {
-  const body = await readBounded(context, ingest, maxJsonBytes)
+  const body = await readBounded(
+    context,
+    ingest,
+    maxJsonBytes,
+    `Send what the call takes and no more: at most ${maxJsonBytes} bytes.`,
+  )
   try {
     const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as unknown
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
@@ -409,8 +415,13 @@ export function createApp(parts: AppParts): Hono {
         remedy: `Use ${calibrationMediaType}.`,
       })
     }
-    // One byte more, so that the format can say what is wrong.
-    const bytes = await readBounded(context, ingest, maxCalibrationBytes + 1)
+    const bytes = await readBounded(
+      context,
+      ingest,
+      // One byte more, so that the format can say what is wrong.
+      maxCalibrationBytes + 1,
+      'Hand in the certificate as “plumbline calibration sign” writes it: the laboratory’s full document stays outside, and the certificate holds its hash.',
+    )
     return json(context, await parts.calibrations.take(bytes))
   })
 
@@ -418,7 +429,10 @@ export function createApp(parts: AppParts): Hono {
     const device = hexParameter(context.req.param('device'), 'device', 32)
     parts.authorise(context.req.header('authorization'), 'retire', answers.device(device)?.subject)
     if (!(await parts.enrolments.retire(device))) {
-      throw new NotFoundError('No such device is enrolled.', { field: 'device' })
+      throw new NotFoundError('No such device is enrolled.', {
+        field: 'device',
+        remedy: 'See /v1/devices for those that are.',
+      })
     }
     return json(context, { device })
   })
@@ -430,7 +444,7 @@ export function createApp(parts: AppParts): Hono {
     // For both subjects at once: what one of them gets the other one loses.
     const route = parts.enrolments.route(device, request)
     parts.authorise(context.req.header('authorization'), 'transfer', route)
-    return json(context, await parts.enrolments.transfer(device, request))
+    return json(context, await parts.enrolments.transfer(device, request, route))
   })
 
   app.post('/v1/admin/close', async (context) => {
