@@ -1,4 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { BaseError } from '#schemas/errors.ts'
 
 /** What starting and ending an engine's process has in common, whichever it is. */
@@ -21,6 +23,27 @@ export class RelayerStartError extends BaseError {
 }
 
 const stopTimeoutMs = 5_000
+
+/**
+ * The data folder, made where it is not there yet.
+ *
+ * @param inside - A folder that is wanted in it.
+ * @throws {@link RelayerStartError}
+ */
+export function openFolder(dataFolder: string, inside = ''): string {
+  const folder = resolve(dataFolder)
+  try {
+    mkdirSync(join(folder, inside), { recursive: true })
+  } catch (cause) {
+    throw new RelayerStartError('The data folder cannot be made.', {
+      field: 'dataFolder',
+      metaMessages: [`Folder: ${folder}`, `Problem: ${String(cause)}`],
+      remedy: 'Name a folder that this user may write to; what lies at its place must be a folder.',
+      cause,
+    })
+  }
+  return folder
+}
 
 /** Resolves when the process has ended, for whatever reason. */
 export function exitOf(child: ChildProcess): Promise<number | undefined> {

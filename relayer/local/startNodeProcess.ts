@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decodePlan } from '../plan/plan.ts'
 import { bundleRelayer } from './bundle.ts'
@@ -11,6 +11,7 @@ import {
   end,
   exitOf,
   notStarted,
+  openFolder,
   runningRelayer,
 } from './engineProcess.ts'
 import { type RelayerOptions, engineEnvironment } from './startRelayer.ts'
@@ -27,8 +28,7 @@ const repositoryRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 export async function startNodeProcess(options: RelayerOptions): Promise<RunningRelayer> {
   decodePlan(options.plan)
   const bundle = await bundleRelayer(repositoryRoot, 'node')
-  const folder = resolve(options.dataFolder)
-  mkdirSync(folder, { recursive: true })
+  const folder = openFolder(options.dataFolder)
   const planFile = join(folder, 'plan.json')
   writeFileSync(planFile, JSON.stringify(options.plan), { mode: 0o600 })
   const main = join(bundle.folder, bundle.modules[0]?.name ?? '')

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Hex } from '#schemas/bytes.ts'
 import { type SettlementPlanFile, decodePlan } from '../plan/plan.ts'
@@ -13,6 +13,7 @@ import {
   end,
   exitOf,
   notStarted,
+  openFolder,
   runningRelayer,
 } from './engineProcess.ts'
 import { readWranglerConfig, workerdConfig } from './workerdConfig.ts'
@@ -74,8 +75,7 @@ export function engineEnvironment(
 export async function prepareRelayer(options: RelayerOptions): Promise<RelayerCommand> {
   decodePlan(options.plan)
   const bundle = await bundleRelayer(repositoryRoot)
-  const folder = resolve(options.dataFolder)
-  mkdirSync(join(folder, 'objects'), { recursive: true })
+  const folder = openFolder(options.dataFolder, 'objects')
   placeBundle(bundle, join(folder, bundleFolder))
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(options.plan), { mode: 0o600 })
   const environment = engineEnvironment(options)

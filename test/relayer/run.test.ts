@@ -23,10 +23,14 @@ afterEach(async () => {
 function run(
   engine: string,
   environment: NodeJS.ProcessEnv,
+  {
+    data = 'state',
+    port = String(free()),
+  }: { readonly data?: string; readonly port?: string } = {},
 ): { child: ChildProcess; text: () => string } {
   const plan = join(rehearsal.dataFolder, 'my-plan.json')
-  const data = join(rehearsal.dataFolder, 'state')
-  const args = ['--plan', plan, '--data', data, '--port', String(free()), '--engine', engine]
+  const folder = join(rehearsal.dataFolder, data)
+  const args = ['--plan', plan, '--data', folder, '--port', port, '--engine', engine]
   const started = spawn(process.execPath, [main, 'relay', 'run', ...args], {
     env: { PATH: process.env['PATH'], ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -67,6 +71,23 @@ describe.each(['workerd', 'node'])('plumbline relay run --engine %s', (engine) =
     running.child.kill('SIGINT')
     expect(await ended).toBe(0)
     await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed')
+  })
+
+  it('on a data folder that is a file, and on a port that is taken, it says what is wrong and what helps', async () => {
+    const ended = async (given: Parameters<typeof run>[2]): Promise<string> => {
+      const running = run(engine, { SENDER_KEY: senderKey }, given)
+      const code = await new Promise<number | null>((resolve) => {
+        running.child.once('exit', resolve)
+      })
+      expect(code).toBe(3)
+      return running.text()
+    }
+    const onFile = await ended({ data: 'my-plan.json' })
+    expect(onFile).toContain('The data folder cannot be made.')
+    expect(onFile).toContain('Remedy: Name a folder')
+    const onPort = await ended({ port: new URL(rehearsal.worker.url).port })
+    expect(onPort).toMatch(/address already in use/i)
+    expect(onPort).toContain('Remedy: See whether the port is free')
   })
 
   it('without a key it says which one is missing', async () => {

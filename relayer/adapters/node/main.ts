@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { decodePlanText } from '../../plan/plan.ts'
 import { signerOfSettings } from '../../signers/signerOfSettings.ts'
-import { startNodeRelayer } from './nodeRelayer.ts'
+import { type NodeRelayer, startNodeRelayer } from './nodeRelayer.ts'
 
 /**
  * The Node adapter as a process of its own: `main.js PLAN DATA_FOLDER PORT`, keys and the operator's
@@ -13,16 +13,24 @@ import { startNodeRelayer } from './nodeRelayer.ts'
 const [, , planFile = '', dataFolder = '', port = '0'] = process.argv
 const settings = { ...process.env }
 const operatorToken = settings['OPERATOR_TOKEN'] ?? ''
-const relayer = await startNodeRelayer({
-  plan: decodePlanText(readFileSync(planFile, 'utf8')),
-  signerOf: (chainId) =>
-    signerOfSettings(chainId, (name) => settings[name], {
-      fetch: (url, init) => fetch(url, init),
-      now: Date.now,
-    }),
-  dataFolder,
-  port: Number(port),
-  ...(operatorToken === '' ? {} : { operatorToken }),
+async function start(): Promise<NodeRelayer> {
+  return startNodeRelayer({
+    plan: decodePlanText(readFileSync(planFile, 'utf8')),
+    signerOf: (chainId) =>
+      signerOfSettings(chainId, (name) => settings[name], {
+        fetch: (url, init) => fetch(url, init),
+        now: Date.now,
+      }),
+    dataFolder,
+    port: Number(port),
+    ...(operatorToken === '' ? {} : { operatorToken }),
+  })
+}
+
+const relayer = await start().catch((cause: unknown) => {
+  // What is wrong and what helps; the way through the code helps nobody who runs this.
+  process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`)
+  process.exit(3)
 })
 process.stdout.write(`${JSON.stringify({ event: 'listen', url: relayer.url })}\n`)
 // Compiled code is kept at a tidy end otherwise, which a crash is not.

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
+import { BaseError } from '#schemas/errors.ts'
 import { createHttpWorkerSource } from '../../feed/httpWorkerSource.ts'
 import { createApp } from '../../http/app.ts'
 import { type SettlementPlan, feedOf, feedsOf } from '../../plan/plan.ts'
@@ -92,7 +93,7 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
       ),
     wake,
   })
-  const server = await new Promise<{ close: () => Promise<void>; port: number }>((settle) => {
+  const server = await new Promise<{ close: () => Promise<void>; port: number }>((settle, fail) => {
     const listening = serve(
       { fetch: app.fetch, port: options.port, hostname: options.hostname ?? '127.0.0.1' },
       ({ port }) => {
@@ -109,6 +110,16 @@ export async function startNodeRelayer(options: NodeRelayerOptions): Promise<Nod
         })
       },
     )
+    listening.once('error', (cause: Error) => {
+      fail(
+        new BaseError('The relayer cannot listen.', {
+          field: 'port',
+          metaMessages: [`Problem: ${cause.message}`],
+          remedy: 'Free the port, or choose another one.',
+          cause,
+        }),
+      )
+    })
   })
   for (const { alarm, runtime } of [...feeds, ...lanes]) alarm.start(() => runtime.turn())
   await wake()

@@ -264,8 +264,7 @@ said otherwise. The settlement contract is the tests' stand-in, which checks ord
 | ---- | ------ | -------- | ---- |
 ${rows.join('\n')}
 
-R3's long form is \`node test/relayer/soak.ts\`, in slices that add up in \`relayer-soak.json\`. The slices are
-older than the lane's present store; kills at every request are not. R10, gas, stands in
+R3's long form is \`node test/relayer/soak.ts\`, in slices that add up in \`relayer-soak.json\`. R10, gas, stands in
 [contracts.md](contracts.md), and what LayerZero adds to it in [crosschain.md](crosschain.md).
 
 What is missed: R1 and R9 by half, R4, and R2's median by a few hundredths. R1 and R9 are bound by one thread, which
