@@ -267,7 +267,7 @@ ${rows.join('\n')}
 R3's long form is \`node test/relayer/soak.ts\`, in slices that add up in \`relayer-soak.json\`. R10, gas, stands in
 [contracts.md](contracts.md), and what LayerZero adds to it in [crosschain.md](crosschain.md).
 
-What is missed: R1 and R9 by half, R4, and R2's median by a few hundredths. R1 and R9 are bound by one thread, which
+What is missed: R1 and R9 by half, R4, and R2 by a few hundredths. R1 and R9 are bound by one thread, which
 verifies, stores and signs; each run of R1 begins with a cold start and the registration of the signer. R2: a batch
 waits for the next block, half a second on average; the worst is the first, which waits for the registration. R4 holds
 a start of the engine and one look at the chain before stored bytes are offered again. R8: receipts are asked for only
