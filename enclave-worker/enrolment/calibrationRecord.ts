@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { fromHex } from '#schemas/bytes.ts'
 import {
@@ -6,8 +5,9 @@ import {
   decodeCalibration,
 } from '#schemas/calibration/decodeCalibration.ts'
 import { hexSchema, unsignedSchema } from '#schemas/workerApi.ts'
+import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
 import type { LedgerPosition } from '../ledger/ledger.ts'
-import type { SignedCalibration, StandingCalibration } from '../state/calibrationBook.ts'
+import type { StandingCertificate } from '../state/calibrationBook.ts'
 
 /** What the ledger keeps: the certificate itself, and under which key it was believed. */
 export const calibrationRecordSchema = z.strictObject({
@@ -25,14 +25,12 @@ export const laboratoryRevocationSchema = z.strictObject({
   batchSequence: unsignedSchema,
 })
 
-const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
-
 /** A certificate as the book has it. */
 export function standingCalibration(
   { certificate, laboratoryKey, digest }: DecodedCalibration,
   fromBatch: bigint,
   position: LedgerPosition,
-): StandingCalibration & { readonly signed: SignedCalibration } {
+): StandingCertificate {
   const { laboratory, number, issuedMs, replaces, ...item } = certificate
   return {
     device: item.device,
@@ -51,7 +49,7 @@ export function standingCalibration(
 export function calibrationOf(
   { certificate, batchSequence }: CalibrationRecord,
   position: LedgerPosition,
-): StandingCalibration & { readonly signed: SignedCalibration } {
-  const decoded = decodeCalibration(fromHex(certificate, 'certificate'), { sha256 })
+): StandingCertificate {
+  const decoded = decodeCalibration(fromHex(certificate, 'certificate'), nodeCrypto)
   return standingCalibration(decoded, batchSequence, position)
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
 import { type Hex, toHex } from '#schemas/bytes.ts'
 import {
@@ -8,12 +7,13 @@ import {
 } from '#schemas/calibration/decodeCalibration.ts'
 import { coseKeyBytes } from '#schemas/pack/deviceKey.ts'
 import type { CalibrationAnswer } from '#schemas/workerAnswers.ts'
+import { nodeCrypto } from '#verifier/crypto/adapters/nodeCrypto.ts'
 import type { WorkerConfig } from '../config.ts'
 import { RateLimitedError } from '../ingest/refusals.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { encodeJsonRecord } from '../ledger/records.ts'
 import type { Clock, Log } from '../ports.ts'
-import { type StandingCalibration, certificateKey } from '../state/calibrationBook.ts'
+import { type StandingCertificate, certificateKey } from '../state/calibrationBook.ts'
 import { type WorkerState, applyCalibration } from '../state/workerState.ts'
 import { standingCalibration } from './calibrationRecord.ts'
 import {
@@ -25,8 +25,6 @@ import {
   UnknownLaboratoryError,
 } from './errors.ts'
 import type { LaboratoryStatement } from './laboratories.ts'
-
-const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
 /** What one device can have: a bundle that shows them all has to stay a file. */
 export const certificatesPerDevice = 256
@@ -121,19 +119,19 @@ export function createCalibrations(parts: {
     if (enrolled.series?.includes(certificate.series) === false) {
       throw new UnknownItemError('The device is not enrolled for this series.', {
         field: 'series',
-        metaMessages: [`Enrolled for: ${enrolled.series.join(', ')}`],
+        remedy: `Name a series that it is enrolled for: ${enrolled.series.join(', ')}.`,
       })
     }
   }
 
   /** @returns The very same certificate where it was taken before. */
-  function find({ certificate, digest }: DecodedCalibration): StandingCalibration | undefined {
+  function find({ certificate, digest }: DecodedCalibration): StandingCertificate | undefined {
     const { laboratory, number } = certificate
     const standing = book.byNumber.get(certificateKey(laboratory, number))
-    if (standing === undefined || standing.signed?.digest === digest) return standing
+    if (standing === undefined || standing.signed.digest === digest) return standing
     throw new CalibrationConflictError('The laboratory gave this number to another certificate.', {
       field: 'number',
-      metaMessages: [`Standing: ${standing.signed?.digest}`, `Actual: ${digest}`],
+      metaMessages: [`Standing: ${standing.signed.digest}`, `Actual: ${digest}`],
       remedy: 'Issue it under a number of its own, naming the one that it replaces.',
     })
   }
@@ -163,13 +161,13 @@ export function createCalibrations(parts: {
     }
   }
 
-  function answerOf(standing: StandingCalibration, isNew: boolean): CalibrationAnswer {
+  function answerOf(standing: StandingCertificate, isNew: boolean): CalibrationAnswer {
     const { device, series, validFromMs, validUntilMs, fromBatch, signed } = standing
     return {
       device,
       series,
-      laboratory: signed?.laboratory ?? '',
-      number: signed?.number ?? '',
+      laboratory: signed.laboratory,
+      number: signed.number,
       validFromMs,
       validUntilMs,
       batchSequence: fromBatch,
@@ -179,7 +177,7 @@ export function createCalibrations(parts: {
 
   return {
     async take(bytes) {
-      const decoded = decodeCalibration(bytes, { sha256 })
+      const decoded = decodeCalibration(bytes, nodeCrypto)
       // In the order of their cost: what a table can refuse costs no signature check.
       const laboratory = laboratoryOf(decoded)
       if (!mayCheck()) {
@@ -210,6 +208,7 @@ export function createCalibrations(parts: {
         throw new CalibrationQuotaError('The device has as many certificates as one may have.', {
           field: 'device',
           metaMessages: [`Allowed: ${certificatesPerDevice}`],
+          remedy: 'Enrol the sensor anew under another key; what the device has stays.',
         })
       }
       const record = {

@@ -312,7 +312,7 @@ function essence(state: WorkerState): Record<string, unknown> {
       ),
     ),
     certificates: [...state.calibrations.byNumber].map(([key, { signed, fromBatch, untilBatch }]) =>
-      [key, signed?.digest, fromBatch, untilBatch].map(String).join('/'),
+      [key, signed.digest, fromBatch, untilBatch].map(String).join('/'),
     ),
     restoredMs: state.restoredMs,
   }

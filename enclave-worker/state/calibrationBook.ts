@@ -29,10 +29,13 @@ export type StandingCalibration = Calibration & {
   untilBatch: bigint | undefined
 }
 
+/** One that a laboratory has signed. */
+export type StandingCertificate = StandingCalibration & { readonly signed: SignedCalibration }
+
 /** Every calibration there ever was, in the order in which they came. */
 export type CalibrationBook = {
   readonly byDevice: Map<Hex, StandingCalibration[]>
-  readonly byNumber: Map<string, StandingCalibration>
+  readonly byNumber: Map<string, StandingCertificate>
   /** Keys of laboratories that count no more, and from which batch on. */
   readonly revokedKeys: Map<Hex, bigint>
 }
@@ -60,10 +63,7 @@ export function createCalibrationBook(
 }
 
 /** Enters a certificate and ends the one that it replaces: the one way in, live and at replay. */
-export function enterCalibration(
-  book: CalibrationBook,
-  entry: StandingCalibration & { readonly signed: SignedCalibration },
-): void {
+export function enterCalibration(book: CalibrationBook, entry: StandingCertificate): void {
   const { laboratory, number, replaces } = entry.signed
   book.byNumber.set(certificateKey(laboratory, number), entry)
   const beside = book.byDevice.get(entry.device)
@@ -83,7 +83,7 @@ export function revokeLaboratoryKey(
   book.revokedKeys.set(laboratoryKey, fromBatch)
   const ended: StandingCalibration[] = []
   for (const entry of book.byNumber.values()) {
-    if (entry.signed?.laboratoryKey !== laboratoryKey || entry.untilBatch !== undefined) continue
+    if (entry.signed.laboratoryKey !== laboratoryKey || entry.untilBatch !== undefined) continue
     entry.untilBatch = fromBatch
     ended.push(entry)
   }
