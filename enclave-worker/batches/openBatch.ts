@@ -1,9 +1,10 @@
-import { concatBytes, fromHex } from '#schemas/bytes.ts'
+import { concatBytes, fromHex, toHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { type OrderedTree, type PairHasher, buildTree } from '#schemas/merkle/orderedTree.ts'
 import type { BatchHead } from '#schemas/workerAnswers.ts'
 import type { ProvenReport } from '#schemas/workerApi.ts'
 import type { Ledger, LedgerPosition } from '../ledger/ledger.ts'
+import { LedgerCorruptError } from '../ledger/ledgerErrors.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import type { BatchEntry } from '../state/workerState.ts'
 import { reportPath } from './composeBatch.ts'
@@ -44,14 +45,15 @@ type OpenedPart = { readonly part: ReportPart; readonly tree: OrderedTree }
 
 export type BatchOpener = (entry: BatchEntry) => Promise<OpenedBatch>
 
-/** Parts that are kept opened: about 2 MB each. */
+/** Parts that are kept opened: about 2 MB each, and the frames that they lie in. */
 const keptParts = 4
 
 /** Opens batches by their places in the ledger. */
 export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools): BatchOpener {
   const opened = new Map<string, OpenedPart>()
 
-  async function partAt(position: LedgerPosition): Promise<OpenedPart> {
+  /** @throws {@link LedgerCorruptError} where the part is another than was signed. */
+  async function partAt(position: LedgerPosition, root: string | undefined): Promise<OpenedPart> {
     const key = `${position.segment}/${position.frame}/${position.at}`
     const known = opened.get(key)
     if (known !== undefined) return known
@@ -59,6 +61,10 @@ export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools
     if (record.kind !== 'reports') throw new BaseError('A part of a batch is misplaced.')
     const part = openPart(record)
     const made = { part, tree: buildTree(hashReports(part.rows), hashPairs) }
+    if (toHex(made.tree.root) !== root) {
+      const where = `segment ${position.segment}, offset ${position.frame}`
+      throw new LedgerCorruptError(where, 'the reports are others than were signed')
+    }
     opened.set(key, made)
     for (const oldest of opened.keys()) {
       if (opened.size <= keptParts) break
@@ -79,11 +85,12 @@ export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools
           const place = Math.floor(index / reportsPerPart)
           const position = entry.reports[place]
           if (position === undefined) throw new BaseError('A part of a batch is missing.')
-          const { part, tree } = await partAt(position)
+          const { part, tree } = await partAt(position, partRoots[place])
           const behind = reportPath(above, place)
-          const until = Math.min(end, part.first + part.count)
+          const first = place * reportsPerPart
+          const until = Math.min(end, first + part.count)
           for (; index < until; index += 1) {
-            const inPart = index - part.first
+            const inPart = index - first
             const { report, subjectName, policyName, ...facts } = reportOfPart(part, inPart)
             const path = [...reportPath(tree, inPart), ...behind]
             found.push({

@@ -113,14 +113,12 @@ export function draftReports(hashReports: KeccakBatch, most: number): ReportDraf
     const last = parts.at(-1)
     if (last !== undefined && last.count < reportsPerPart) return last
     const size = Math.min(reportsPerPart, most - assignments.length)
-    const part: PartDraft = {
+    return {
       shelf: lent ?? createShelf(size),
       isLent: lent !== undefined,
       names: createTable(),
       count: 0,
     }
-    parts.push(part)
-    return part
   }
 
   /** A part whose next row lies elsewhere goes on in memory of its own. */
@@ -136,6 +134,8 @@ export function draftReports(hashReports: KeccakBatch, most: number): ReportDraf
 
   function keep(assignment: Assignment, part: PartDraft): void {
     const { names, shelf, count } = part
+    // Only now: of a part whose first report was refused nothing may be left.
+    if (count === 0) parts.push(part)
     const subject = placeOfSubject(names, assignment.subjectName)
     nameRow(shelf.rows, count * reportRowBytes, subject, placeOfPolicy(names, assignment))
     part.count = count + 1
