@@ -144,8 +144,11 @@ export function createPublicAnswers(parts: {
   ): Promise<ReportList> {
     const reports: ReportList['reports'] = []
     let last = after
+    // Whoever has one report of a batch goes on behind it: a batch that is still being taken in waits.
+    const until = state.foundSequence
     for (const { sequence, index } of state.reportsOf.get(subject) ?? []) {
       if (sequence <= after) continue
+      if (sequence > until) break
       if (sequence !== last && reports.length >= limit) return { reports, next: last }
       last = sequence
       const [stored] = await (await batches.open(sequence)).reports(index, index + 1)

@@ -114,9 +114,14 @@ export type WorkerState = {
   pendingReports: PendingReports | undefined
   /** Periods for which a right was granted, by `subject/impact class`. */
   readonly rights: Map<string, Period[]>
-  /** Where the reports on each subject stand, in order. */
+  /**
+   * Where the reports on each subject stand, in order; of a batch behind {@link foundSequence} not all
+   * of them yet.
+   */
   readonly reportsOf: Map<Hex, { readonly sequence: bigint; readonly index: number }[]>
-  /** When the first pack of a subject's that no batch holds yet was taken. */
+  /** The last batch of which every report is found by its subject. */
+  foundSequence: bigint
+  /** When the last pack or certificate for a subject was taken. */
   lastIngestMs: Map<Hex, number>
   /** By subject: changes whenever something comes that a judgement may rest on. */
   readonly evidenceVersions: Map<Hex, EvidenceVersion>
@@ -168,6 +173,7 @@ export function createState(
     pendingReports: undefined,
     rights: new Map(),
     reportsOf: new Map(),
+    foundSequence: 0n,
     lastIngestMs: new Map(),
     evidenceVersions: new Map(),
     unbatched: [],
@@ -538,6 +544,7 @@ export function closePeriod(
 
 /** The last piece of {@link applyBatch}: which packs are left for the next one. */
 export function endBatch(state: WorkerState, sequence: bigint): void {
+  state.foundSequence = sequence
   // Recounted rather than subtracted: what a batch holds is decided by the packs' own promise.
   let unbatched = 0
   let oldest: number | undefined
