@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { createNodeSignatures } from '#schemas/adapters/nodeSignatures.ts'
-import { type Hex, fromHex, toHex } from '#schemas/bytes.ts'
+import { type Hex, toHex } from '#schemas/bytes.ts'
 import type { CalibrationCertificate } from '#schemas/calibration/calibrationCertificate.ts'
 import {
   type DecodedCalibration,
@@ -12,42 +11,20 @@ import {
 import { encodeCalibration } from '#schemas/calibration/encodeCalibration.ts'
 import { FormatRefusedError } from '#schemas/cbor/formatRefusedError.ts'
 import { deviceKeyFromJwk } from '#schemas/pack/deviceKey.ts'
-import { formatInstant, parseInstant } from '#schemas/policy/civilTime.ts'
-import { createWorkerClient } from '#schemas/workerClient.ts'
-import { readFile, readJwk, readSigner } from './pack.ts'
-import { printable } from './printable.ts'
+import { formatInstant } from '#schemas/policy/civilTime.ts'
+import { openWorker } from './openWorker.ts'
+import { deviceOption, instantOption, workerOption } from './optionValues.ts'
+import { readFile, readJwk, readSigner, writeFile } from './pack.ts'
+import { printFacts } from './printFacts.ts'
 
 /** Exit codes of `plumbline calibration`, apart from 0. */
 export const calibrationExitCodes = { refused: 1, error: 3 } as const
 
-const timeoutMs = 30_000
-
-function print(answer: object, isJson: boolean | undefined): void {
-  const entries = Object.entries(answer).filter(([, value]) => value !== undefined)
-  const text =
-    isJson === true
-      ? JSON.stringify(
-          Object.fromEntries(entries),
-          (_, item: unknown) => (typeof item === 'bigint' ? `${item}` : item),
-          2,
-        )
-      : entries.map(([name, value]) => printable(`${name.padEnd(13)} ${value}`)).join('\n')
-  process.stdout.write(`${text}\n`)
-}
-
-/** An instant as people write one, in whole seconds. */
-function instant(text: string): number {
-  const value = parseInstant(text)
-  if (value !== undefined && value % 1000 === 0) return value
+/** As a certificate can tell it. */
+function wholeSeconds(text: string): number {
+  const value = instantOption(text)
+  if (value % 1000 === 0) return value
   throw new InvalidArgumentError('Give an instant in whole seconds, as 2026-11-24T00:00:00Z.')
-}
-
-function hex32(text: string): Hex {
-  try {
-    return toHex(fromHex(text, 'id', 32))
-  } catch {
-    throw new InvalidArgumentError('Give 32 bytes as 0x and 64 hex digits.')
-  }
 }
 
 function describeCertificate({ certificate, laboratoryKey, digest }: DecodedCalibration) {
@@ -75,10 +52,10 @@ function inspect(file: string, { key, json }: { key?: string; json?: boolean }):
       const verifier = createNodeSignatures({ capacity: 1 })
       verifyCalibration(decoded, { key: deviceKeyFromJwk(readJwk(key)), verifier })
     }
-    print({ ...describeCertificate(decoded), verified: key !== undefined }, json)
+    printFacts({ ...describeCertificate(decoded), verified: key !== undefined }, json)
   } catch (error) {
     if (!(error instanceof FormatRefusedError)) throw error
-    print({ refused: error.rule, message: error.shortMessage }, json)
+    printFacts({ refused: error.rule, message: error.shortMessage }, json)
     process.exitCode = calibrationExitCodes.refused
   }
 }
@@ -117,21 +94,16 @@ function sign(options: SignOptions): void {
     replaces,
   }
   const bytes = encodeCalibration(certificate, readSigner(options.key))
-  writeFileSync(options.out, bytes)
-  print({ file: options.out, ...describeCertificate(decodeCalibration(bytes)) }, options.json)
+  writeFile(options.out, bytes, '--out')
+  printFacts({ file: options.out, ...describeCertificate(decodeCalibration(bytes)) }, options.json)
 }
 
 async function send(
   file: string,
   { worker, json }: { worker: string; json?: boolean },
 ): Promise<void> {
-  const client = createWorkerClient({
-    url: worker,
-    fetch: (url, init) => fetch(url, init),
-    signal: () => AbortSignal.timeout(timeoutMs),
-  })
-  const answer = await client.postCalibration(readFile(file, 'certificate'))
-  print(
+  const answer = await openWorker(worker).postCalibration(readFile(file, 'certificate'))
+  printFacts(
     {
       ...answer,
       validFromMs: undefined,
@@ -155,15 +127,15 @@ export function registerCalibration(program: Command): void {
     .requiredOption('--key <jwk>', 'the laboratory’s private JSON Web Key, a file')
     .requiredOption('--laboratory <name>', 'name that workers know the laboratory by')
     .requiredOption('--number <number>', 'of the certificate; unique with the laboratory')
-    .requiredOption('--device <id>', 'the device’s id, as 0x…', hex32)
+    .requiredOption('--device <id>', 'the device’s id, as 0x…', deviceOption)
     .requiredOption('--series <series>', 'name of the series that was calibrated')
     .requiredOption('--unit <unit>', 'unit that it was calibrated in')
-    .requiredOption('--issued <instant>', 'date of issue', instant)
-    .requiredOption('--valid-from <instant>', 'from when it holds', instant)
+    .requiredOption('--issued <instant>', 'date of issue', wholeSeconds)
+    .requiredOption('--valid-from <instant>', 'from when it holds', wholeSeconds)
     .requiredOption(
       '--valid-until <instant>',
       'until when, exclusive; the same instant withdraws what is replaced',
-      instant,
+      wholeSeconds,
     )
     .requiredOption('--out <file>', 'where the certificate goes')
     .option('--document <file>', 'the full certificate, to be bound by its SHA-256')
@@ -181,7 +153,7 @@ export function registerCalibration(program: Command): void {
     .command('send')
     .description('hand a certificate in at a worker; sending it twice does no harm')
     .argument('<certificate>', 'the file; - for standard input')
-    .requiredOption('--worker <url>', 'the worker')
+    .requiredOption('--worker <url>', 'the worker', workerOption)
     .option('--json', 'print as JSON')
     .action(send)
 }

@@ -6,7 +6,6 @@ import {
   ContractFunctionRevertedError,
   encodeFunctionData,
   formatEther,
-  isAddress,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { createSender, openChain } from '#contracts/deploy/sender.ts'
@@ -16,6 +15,7 @@ import { revocationBroadcasterAbi } from '#schemas/abi/revocationBroadcaster.ts'
 import { type Hex, fromHex } from '#schemas/bytes.ts'
 import { BaseError } from '#schemas/errors.ts'
 import { signDigest } from '#schemas/signatures.ts'
+import { addressOption, severally } from './optionValues.ts'
 import { printable } from './printable.ts'
 import { chainIdOption, readSenderKey, senderKeyVariable } from './senderKey.ts'
 
@@ -90,7 +90,7 @@ async function endorse(options: EndorseOptions): Promise<void> {
   const key = readSenderKey(options.keyFile)
   const secret = fromHex(key, 'key', 32)
   const app = createEndorser({
-    hub: { chainId: BigInt(options.chain), registry: options.registry.toLowerCase() as Hex },
+    hub: { chainId: BigInt(options.chain), registry: options.registry },
     rpc: createRpc({
       chainId: options.chain,
       urls: options.rpc,
@@ -213,18 +213,6 @@ function refusalOf(error: unknown): unknown {
     remedy:
       'A key has to be revoked on the hub first, and each spoke needs its peer and gas floor there.',
   })
-}
-
-/** Parser of something that may be given several times. */
-function severally<Value>(
-  read: (text: string) => Value,
-): (text: string, before?: readonly Value[]) => readonly Value[] {
-  return (text, before = []) => [...before, read(text)]
-}
-
-function addressOption(text: string): Address {
-  if (isAddress(text, { strict: false })) return text
-  throw new InvalidArgumentError(`${text} is no address: 0x and 40 hex digits.`)
 }
 
 function eidOption(text: string): number {

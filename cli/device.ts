@@ -10,10 +10,12 @@ import {
   writeCapability,
 } from '#schemas/capability.ts'
 import { BaseError } from '#schemas/errors.ts'
-import { formatInstant, parseInstant } from '#schemas/policy/civilTime.ts'
+import { formatInstant } from '#schemas/policy/civilTime.ts'
 import { subjectId, zeroHash } from '#schemas/report.ts'
-import { type WorkerClient, createWorkerClient } from '#schemas/workerClient.ts'
+import { openWorker } from './openWorker.ts'
+import { deviceOption, instantOption, workerOption } from './optionValues.ts'
 import { printable } from './printable.ts'
+import { printFacts } from './printFacts.ts'
 
 /** Exit codes of `plumbline device`, apart from 0. */
 export const deviceExitCodes = { error: 3 } as const
@@ -26,7 +28,6 @@ export class DeviceCommandError extends BaseError {
   override readonly name = 'DeviceCommandError'
 }
 
-const timeoutMs = 30_000
 /** For a command that uses its capability at once. */
 const capabilityMs = 300_000
 /** The worker's clock may lag. */
@@ -38,7 +39,11 @@ function readOperatorKey(file: string | undefined): Uint8Array {
   try {
     text = file === undefined ? process.env[operatorKeyVariable] : readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new DeviceCommandError(`${file} cannot be read.`, { cause, field: '--key-file' })
+    throw new DeviceCommandError(`${file} cannot be read.`, {
+      cause,
+      field: '--key-file',
+      remedy: 'Check the path and the permissions.',
+    })
   }
   const key = text?.trim() ?? ''
   if (/^0x[\dA-Fa-f]{64}$/.test(key)) return fromHex(key, '--key-file', 32)
@@ -51,46 +56,11 @@ function readOperatorKey(file: string | undefined): Uint8Array {
   )
 }
 
-function print(answer: object, isJson: boolean | undefined): void {
-  const entries = Object.entries(answer).filter(([, value]) => value !== undefined)
-  const text =
-    isJson === true
-      ? JSON.stringify(
-          Object.fromEntries(entries),
-          (_, item: unknown) => (typeof item === 'bigint' ? `${item}` : item),
-          2,
-        )
-      : entries.map(([name, value]) => printable(`${name.padEnd(14)} ${value}`)).join('\n')
-  process.stdout.write(`${text}\n`)
-}
-
-function instant(text: string): number {
-  const value = parseInstant(text)
-  if (value !== undefined) return value
-  throw new InvalidArgumentError('Give an instant, as 2026-11-24T00:00:00Z.')
-}
-
-function deviceId(text: string): Hex {
-  try {
-    return toHex(fromHex(text, 'device', 32))
-  } catch {
-    throw new InvalidArgumentError('Give 32 bytes as 0x and 64 hex digits.')
-  }
-}
-
 function minutes(text: string): number {
   const value = Number(text) * 60_000
   const longestMs = longestCapabilityMs - clockSlackMs
   if (/^\d+$/.test(text) && value >= 60_000 && value <= longestMs) return value
   throw new InvalidArgumentError(`Give 1 to ${longestMs / 60_000} minutes.`)
-}
-
-function clientOf(worker: string): WorkerClient {
-  return createWorkerClient({
-    url: worker,
-    fetch: (url, init) => fetch(url, init),
-    signal: () => AbortSignal.timeout(timeoutMs),
-  })
 }
 
 function capabilityFor(
@@ -129,7 +99,10 @@ function boundTo({ scope, subject, to }: AllowOptions): Hex {
     })
   }
   if (to !== undefined) {
-    throw new DeviceCommandError('Only a transfer goes anywhere.', { field: '--to' })
+    throw new DeviceCommandError('Only a transfer goes anywhere.', {
+      field: '--to',
+      remedy: 'Leave --to away, or ask for --scope transfer.',
+    })
   }
   return subject === undefined ? zeroHash : subjectId(subject)
 }
@@ -150,7 +123,7 @@ async function transfer(
   options: CallOptions & { readonly to: string; readonly from?: number },
 ): Promise<void> {
   const key = readOperatorKey(options.keyFile)
-  const client = clientOf(options.worker)
+  const client = openWorker(options.worker)
   const { stream } = await client.health()
   const { subject, tenures } = await client.device(device)
   // Where it leaves from: of a move that was made already, the place before.
@@ -168,29 +141,29 @@ async function transfer(
     capability: capabilityFor(stream, 'transfer', route, capabilityMs, key),
   })
   const { fromMs, ...rest } = answer
-  print({ ...rest, since: formatInstant(fromMs) }, options.json)
+  printFacts({ ...rest, since: formatInstant(fromMs) }, options.json)
 }
 
 async function retire(device: Hex, options: CallOptions): Promise<void> {
   const key = readOperatorKey(options.keyFile)
-  const client = clientOf(options.worker)
+  const client = openWorker(options.worker)
   const { stream } = await client.health()
   const { subject, subjectName } = await client.device(device)
   await client.retireDevice(device, capabilityFor(stream, 'retire', subject, capabilityMs, key))
-  print({ device, subject: subjectName, retired: true }, options.json)
+  printFacts({ device, subject: subjectName, retired: true }, options.json)
 }
 
 async function show(
   device: Hex,
   { worker, json }: { worker: string; json?: boolean },
 ): Promise<void> {
-  const status = await clientOf(worker).device(device)
+  const status = await openWorker(worker).device(device)
   if (json === true) {
-    print(status, true)
+    printFacts(status, true)
     return
   }
   const { calibrations = [], tenures = [], ...facts } = status
-  print(facts, false)
+  printFacts(facts, false)
   const lines = [
     ...tenures.map(
       ({ subjectName, fromMs }) =>
@@ -215,12 +188,12 @@ export function registerDevice(program: Command): void {
       'after',
       `\nThe operator's key comes from ${operatorKeyVariable} or --key-file. Exit codes: 0 done, 3 refused or failed.`,
     )
-  const id = ['<device>', 'the device’s id, as 0x…', deviceId] as const
+  const id = ['<device>', 'the device’s id, as 0x…', deviceOption] as const
   device
     .command('show')
     .description('say where a device stands and has stood, and what it is calibrated by')
     .argument(...id)
-    .requiredOption('--worker <url>', 'the worker')
+    .requiredOption('--worker <url>', 'the worker', workerOption)
     .option('--json', 'print as JSON')
     .action(show)
   device
@@ -245,9 +218,9 @@ export function registerDevice(program: Command): void {
     .option(
       '--from <instant>',
       'readings from then on are the new subject’s; default: now',
-      instant,
+      instantOption,
     )
-    .requiredOption('--worker <url>', 'the worker')
+    .requiredOption('--worker <url>', 'the worker', workerOption)
     .option('--key-file <file>', 'the operator’s private key, 0x and 64 hex digits')
     .option('--json', 'print as JSON')
     .action(transfer)
@@ -255,7 +228,7 @@ export function registerDevice(program: Command): void {
     .command('retire')
     .description('take a device out of service for good; what it sent stays')
     .argument(...id)
-    .requiredOption('--worker <url>', 'the worker')
+    .requiredOption('--worker <url>', 'the worker', workerOption)
     .option('--key-file <file>', 'the operator’s private key, 0x and 64 hex digits')
     .option('--json', 'print as JSON')
     .action(retire)

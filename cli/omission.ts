@@ -10,8 +10,10 @@ import {
   signedReceiptSchema,
 } from '#schemas/workerAnswers.ts'
 import { batchSchema, hexSchema, readMessage, writeMessage } from '#schemas/workerApi.ts'
-import { WorkerRefusedError, createWorkerClient } from '#schemas/workerClient.ts'
+import { WorkerRefusedError } from '#schemas/workerClient.ts'
 import { PromiseKeptError, verifyOmission } from '#verifier/batch/verifyOmission.ts'
+import { openWorker } from './openWorker.ts'
+import { addressOption, severally, workerOption } from './optionValues.ts'
 import { readJson } from './trust.ts'
 
 /** Exit codes of `plumbline omission check`, apart from 0 for a promise that was kept. */
@@ -27,6 +29,8 @@ export class PromiseOpenError extends BaseError {
   override readonly name = 'PromiseOpenError'
   override readonly retryable = true
 }
+
+const timeoutMs = 30_000
 
 const { entry, index, path, packs } = rosterPlaceSchema.shape
 
@@ -46,7 +50,7 @@ type OmissionEvidence = z.output<typeof evidenceSchema>
 
 /** What the worker itself publishes about the receipt's promise. */
 async function askWorker(receipt: SignedReceipt, url: string): Promise<OmissionEvidence> {
-  const client = createWorkerClient({ url, fetch: (to, init) => fetch(to, init) })
+  const client = openWorker(url)
   const { device, nextBatchSequence } = receipt.receipt
   const { head } = await client.batches(0n, 1)
   if (head < nextBatchSequence) {
@@ -80,9 +84,11 @@ async function assertSigners(
   { worker, signer: known = [] }: CheckOptions,
 ): Promise<void> {
   for (const signer of new Set(signers)) {
-    if (known.some((address) => address.toLowerCase() === signer)) continue
+    if (known.includes(signer)) continue
     if (worker !== undefined) {
-      const response = await fetch(new URL(`/v1/attestation?signer=${signer}`, worker))
+      const response = await fetch(new URL(`/v1/attestation?signer=${signer}`, worker), {
+        signal: AbortSignal.timeout(timeoutMs),
+      })
       await response.body?.cancel()
       if (response.ok) continue
     }
@@ -98,7 +104,7 @@ async function assertSigners(
 type CheckOptions = {
   readonly worker?: string
   readonly save?: string
-  readonly signer?: readonly string[]
+  readonly signer?: readonly Hex[]
 }
 
 /** Adds `plumbline omission check`. */
@@ -110,8 +116,12 @@ export function registerOmission(program: Command): void {
     .command('check')
     .description('hold a receipt against the batch that it names')
     .argument('<file>', 'a receipt as the worker answered it, or evidence that --save wrote')
-    .option('--worker <url>', 'ask this worker for the batch and its roster')
-    .option('--signer <address...>', 'keys that are known to be attested for the stream')
+    .option('--worker <url>', 'ask this worker for the batch and its roster', workerOption)
+    .option(
+      '--signer <address...>',
+      'keys that are known to be attested for the stream',
+      severally(addressOption),
+    )
     .option('--save <file>', 'write receipt and batch as one file that anybody can check')
     .addHelpText(
       'after',

@@ -42,6 +42,19 @@ export function readFile(file: string, field: string): Uint8Array {
   }
 }
 
+/** @throws {@link PackCommandError} */
+export function writeFile(file: string, bytes: Uint8Array, field: string): void {
+  try {
+    writeFileSync(file, bytes)
+  } catch (cause) {
+    throw new PackCommandError(`${file} cannot be written.`, {
+      cause,
+      field,
+      remedy: 'Check that the folder is there, and its permissions.',
+    })
+  }
+}
+
 /** A file of packs: a CBOR sequence, raw or as hexadecimal text. */
 function readPacks(file: string): readonly Uint8Array[] {
   const bytes = readFile(file, 'packs')
@@ -259,7 +272,7 @@ function sign(options: SignOptions): void {
     })),
     sign: signer.sign,
   })
-  writeFileSync(options.out, bytes)
+  writeFile(options.out, bytes, '--out')
   const answer = {
     file: options.out,
     device: signer.key.id,

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type Address, isAddress } from 'viem'
+import type { Address } from 'viem'
 import { formatDecimal } from '#schemas/policy/quantities.ts'
 import { unitText, verdicts } from '#schemas/report.ts'
 import { root } from '#tools/paths.ts'
 import { bundleToEar } from '#verifier/bundle/bundleEar.ts'
 import { type BundleVerdict, verifyBundle } from '#verifier/bundle/verifyBundle.ts'
+import { addressOption } from './optionValues.ts'
 import { readBundleFile, readTrust } from './trust.ts'
 import type { ChainFinding } from './verify/onChain.ts'
 
@@ -20,13 +21,6 @@ type VerifyOptions = {
   readonly proofRegistry?: Address
   readonly fromBlock: bigint
   readonly json?: boolean
-}
-
-function readAddress(text: string): Address {
-  if (!isAddress(text, { strict: false })) {
-    throw new InvalidArgumentError('It must be an address: 0x and 40 hex digits.')
-  }
-  return text.toLowerCase() as Address
 }
 
 function readBlock(text: string): bigint {
@@ -48,7 +42,7 @@ export function registerVerify(program: Command): void {
     .option(
       '--proof-registry <address>',
       'with --rpc: the registry of anchored batches that you trust',
-      readAddress,
+      addressOption,
     )
     .addOption(
       new Option('--from-block <number>', 'with --rpc: oldest block to look at')

@@ -60,17 +60,17 @@ async function plumbline(...words: readonly (string | readonly string[])[]) {
   return { status, stdout, stderr }
 }
 
-const sign = () =>
+const sign = (out = path('certificate')) =>
   plumbline(
     ['sign', '--key', path('private.jwk'), '--laboratory', 'Labor Süd', '--number', '2026-1'],
-    ['--device', device.id, '--series', 'power', '--unit', 'W', '--out', path('certificate')],
+    ['--device', device.id, '--series', 'power', '--unit', 'W', '--out', out],
     ['--issued', '2026-11-24T00:00:00Z', '--valid-from', '2026-11-20T00:00:00Z'],
     ['--valid-until', '2027-11-20T00:00:00Z', '--document', path('dcc.xml')],
   )
 
 describe('plumbline calibration', () => {
   it('signs a certificate, reads it back, and says whether the laboratory signed it', async () => {
-    expect((await sign()).stdout).toContain('number        2026-1\n')
+    expect((await sign()).stdout).toContain('number         2026-1\n')
     const { stdout, status } = await plumbline([
       'inspect',
       path('certificate'),
@@ -108,17 +108,34 @@ describe('plumbline calibration', () => {
     const forged = await plumbline('inspect', path('forged'), '--key', path('public.jwk'))
     expect(forged.status).toBe(calibrationExitCodes.refused)
     expect(forged.stdout).toMatchInlineSnapshot(`
-      "refused       signature
-      message       The laboratory did not sign this certificate.
+      "refused        signature
+      message        The laboratory did not sign this certificate.
       "
     `)
     const other = await plumbline('inspect', path('dcc.xml'))
     expect(other.status).toBe(calibrationExitCodes.refused)
     expect(other.stdout).toMatchInlineSnapshot(`
-      "refused       reserved-head
-      message       The bytes are refused as CBOR: a reserved additional-information value is used.
+      "refused        reserved-head
+      message        The bytes are refused as CBOR: a reserved additional-information value is used.
       "
     `)
+  })
+
+  it('says where it could not write, and what is no worker', async () => {
+    const { status, stderr } = await sign(path('nowhere/certificate'))
+    expect(status).toBe(calibrationExitCodes.error)
+    expect(stderr).toContain('Field: --out')
+    await sign()
+    const program = new Command('plumbline').exitOverride()
+    registerCalibration(program)
+    for (const command of program.commands[0]?.commands ?? []) {
+      command.exitOverride().configureOutput({ writeErr: () => undefined })
+    }
+    const words = ['calibration', 'send', path('certificate'), '--worker', 'worker.example']
+    await expect(program.parseAsync(words, { from: 'user' })).rejects.toMatchObject({
+      code: 'commander.invalidArgument',
+      message: expect.stringContaining('--worker') as unknown,
+    })
   })
 
   it('hands it in at a worker, and tells when it was there before', async () => {

@@ -123,15 +123,25 @@ describe('plumbline crosschain', () => {
   })
 
   it.each([
-    ['an address', 'revoke 0x12 --chain 1 --rpc http://127.0.0.1:1 --broadcaster 0x34 --to 30101'],
+    [
+      'an address',
+      'signer',
+      `revoke 0x12 --chain 1 --rpc http://127.0.0.1:1 --broadcaster 0x${'34'.repeat(20)} --to 30101`,
+    ],
     [
       'an endpoint id',
+      '--to',
       `revoke 0x${'12'.repeat(20)} --chain 1 --rpc http://127.0.0.1:1 --broadcaster 0x${'34'.repeat(20)} --to base`,
     ],
-    ['a block tag', 'endorse --chain 1 --rpc http://127.0.0.1:1 --registry 0x --block pending'],
-  ])('refuses what is not %s before it asks anybody', async (_, line) => {
+    [
+      'a block tag',
+      '--block',
+      `endorse --chain 1 --rpc http://127.0.0.1:1 --registry 0x${'12'.repeat(20)} --block pending`,
+    ],
+  ])('refuses what is not %s before it asks anybody', async (_, name, line) => {
     await expect(run(...line.split(' '))).rejects.toMatchObject({
       code: 'commander.invalidArgument',
+      message: expect.stringContaining(name) as unknown,
     })
   })
 

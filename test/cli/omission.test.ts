@@ -86,6 +86,9 @@ async function check(...args: string[]): Promise<{ code: unknown; answer: unknow
   try {
     const program = new Command().exitOverride()
     registerOmission(program)
+    for (const command of program.commands[0]?.commands ?? []) {
+      command.exitOverride().configureOutput({ writeErr: () => undefined })
+    }
     await program.parseAsync(['omission', 'check', ...args], { from: 'user' })
     return { code: process.exitCode ?? 0, answer: JSON.parse(written.join('')) as unknown }
   } finally {
@@ -119,6 +122,18 @@ describe('plumbline omission check', () => {
     const path = file('forged.json', evidence(false))
     await expect(check(path)).rejects.toThrow(new RegExp(`Key: ${signer}`))
     await expect(check(path, '--signer', `0x${'ab'.repeat(20)}`)).rejects.toThrow(/--signer/)
+  })
+
+  it('refuses a key that is no address, and a worker that has none, before it looks at anything', async () => {
+    const path = file('unasked.json', evidence(false))
+    await expect(check(path, '--signer', '0x12')).rejects.toMatchObject({
+      code: 'commander.invalidArgument',
+      message: expect.stringContaining('--signer') as unknown,
+    })
+    await expect(check(path, '--worker', 'worker.example')).rejects.toMatchObject({
+      code: 'commander.invalidArgument',
+      message: expect.stringContaining('--worker') as unknown,
+    })
   })
 
   it('refuses a file that is no evidence by the field at fault', async () => {
