@@ -4,6 +4,7 @@ import { decodePack } from '#schemas/pack/decodePack.ts'
 import type { PackMark, Reading } from '#schemas/reading.ts'
 import type { Report } from '#schemas/report.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { LedgerCorruptError } from '../ledger/ledgerErrors.ts'
 import { decodeRecord } from '../ledger/records.ts'
 import type { EnrolledDevice } from '../config.ts'
 import type { Evaluator } from '../ports.ts'
@@ -194,7 +195,11 @@ async function recallEvidence(
   return gathered
 }
 
-/** The packs that bear on a period, of those that batches up to `sequence` hold. */
+/**
+ * The packs that bear on a period, of those that batches up to `sequence` hold.
+ *
+ * @throws {@link EvidenceDroppedError} | {@link LedgerCorruptError}
+ */
 export async function gatherEvidence(
   { assignment, period }: DuePeriod,
   sequence: bigint,
@@ -223,7 +228,14 @@ export async function gatherEvidence(
     }
     for (const pack of packsOfPeriod(device, hull, sequence)) {
       const record = decodeRecord(await ledger.read(pack.position))
-      if (record.kind !== 'pack' || device.enrolled === undefined) continue
+      // A seal tells what a frame is, not where it belongs: whoever owns the disk can move whole ones.
+      if (record.kind !== 'pack' || record.hash !== pack.hash) {
+        throw new LedgerCorruptError(
+          `segment ${pack.position.segment}, offset ${pack.position.frame}`,
+          'another pack lies there than was received',
+        )
+      }
+      if (device.enrolled === undefined) continue
       marks.push({
         device: device.id,
         sequence: pack.sequence,

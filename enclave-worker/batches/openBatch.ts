@@ -48,6 +48,15 @@ export type BatchOpener = (entry: BatchEntry) => Promise<OpenedBatch>
 /** Parts that are kept opened: about 2 MB each, and the frames that they lie in. */
 const keptParts = 4
 
+function damaged({ segment, frame }: LedgerPosition, problem: string): LedgerCorruptError {
+  return new LedgerCorruptError(`segment ${segment}, offset ${frame}`, problem)
+}
+
+/** A seal tells what a frame is, not where it belongs: whoever owns the disk can move whole ones. */
+function assertSame({ position, digest }: BatchEntry, found: Pick<BatchHead, 'digest'>): void {
+  if (found.digest !== digest) throw damaged(position, 'another batch lies there than was signed')
+}
+
 /** Opens batches by their places in the ledger. */
 export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools): BatchOpener {
   const opened = new Map<string, OpenedPart>()
@@ -62,8 +71,7 @@ export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools
     const part = openPart(record)
     const made = { part, tree: buildTree(hashReports(part.rows), hashPairs) }
     if (toHex(made.tree.root) !== root) {
-      const where = `segment ${position.segment}, offset ${position.frame}`
-      throw new LedgerCorruptError(where, 'the reports are others than were signed')
+      throw damaged(position, 'the reports are others than were signed')
     }
     opened.set(key, made)
     for (const oldest of opened.keys()) {
@@ -106,9 +114,14 @@ export function createBatchOpener({ ledger, hashPairs, hashReports }: BatchTools
 
   return async (entry) => {
     const record = decodeRecord(await ledger.read(entry.position))
-    if (record.kind === 'head') return openParts(readStoredHead(record.json), entry)
+    if (record.kind === 'head') {
+      const stored = readStoredHead(record.json)
+      assertSame(entry, stored.head)
+      return openParts(stored, entry)
+    }
     if (record.kind !== 'batch') throw new BaseError(`Batch ${entry.sequence} is misplaced.`)
     const { signed, closed } = readWholeBatch(record.json)
+    assertSame(entry, signed)
     const { batch, digest, signature, signer, reports } = signed
     return {
       head: { batch, digest, signature, signer },

@@ -152,6 +152,19 @@ type LedgerEnd = {
 
 type ReadOptions = LedgerReading & { readonly isReadOnly: boolean }
 
+/** @throws {@link LedgerCorruptError} */
+function openSealed(
+  seal: Seal,
+  { number, body }: { readonly number: bigint; readonly body: Uint8Array },
+  where: string,
+): Uint8Array {
+  try {
+    return seal.open(number, body)
+  } catch (cause) {
+    throw new LedgerCorruptError(where, 'the seal does not open', cause)
+  }
+}
+
 /** Reads one segment's frames and answers where the last whole one ends. */
 async function readSegment(
   handle: FileHandle,
@@ -197,12 +210,7 @@ async function readSegment(
         `frame ${reading.number} stands where ${nextFrame} belongs`,
       )
     }
-    let body: Uint8Array
-    try {
-      body = seal.open(reading.number, reading.body)
-    } catch (cause) {
-      throw new LedgerCorruptError(where, 'the seal does not open', cause)
-    }
+    const body = openSealed(seal, reading, where)
     const records = splitRecords(body)
     if (records === undefined) throw new LedgerCorruptError(where, 'its records do not add up')
     for (const { at, record } of records) onRecord(record, { segment, frame: offset, at })
@@ -272,7 +280,7 @@ function frameOpener(
     if (reading.kind !== 'frame') {
       throw new LedgerCorruptError(where, reading.kind === 'broken' ? reading.problem : 'no frame')
     }
-    const body = seal.open(reading.number, reading.body)
+    const body = openSealed(seal, reading, where)
     opened.set(key, { body })
     openedBytes += body.length
     for (const [oldest, entry] of opened) {

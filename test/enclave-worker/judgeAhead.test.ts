@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -7,6 +7,7 @@ import { verdicts, zeroHash } from '#schemas/report.ts'
 import { createWorkerClient } from '#schemas/workerClient.ts'
 import { readConfig } from '#worker/config.ts'
 import { startWorker } from '#worker/createWorker.ts'
+import { readFrame, segmentHeaderBytes } from '#worker/ledger/frame.ts'
 import { PackLog } from '#worker/state/packLog.ts'
 import type { Span } from '#worker/tracing.ts'
 import { createTestWorld, testPorts } from './inner.ts'
@@ -18,9 +19,8 @@ import {
   testPolicy,
   testStream,
 } from './rig.ts'
+import { bootMs, minute, seconds, setStage, tumbling, watts } from './stage.ts'
 
-const bootMs = 1_800_000_000_000
-const minute = 60_000
 const nowhere = { rpcUrl: 'http://127.0.0.1:1', guestAgent: 'http://127.0.0.1:1' }
 
 describe('a period that has ended and waits for what is late', () => {
@@ -130,5 +130,45 @@ describe('the packs of a device that speak about a span of time', () => {
         },
       ),
     )
+  })
+})
+
+describe('a period whose packs were moved about on the disk', () => {
+  it('is not judged on others than were received', async () => {
+    const device = createTestDevice('meter', testStream)
+    const stage = await setStage(
+      {
+        policies: [tumbling],
+        assignments: [{ subject: 'plant', policy: tumbling.name }],
+        allowedLatenessMs: 5000,
+      },
+      [device],
+    )
+    stage.world.nowMs = bootMs + 2 * minute
+    for (const startMs of [bootMs, bootMs + minute]) {
+      await stage.client.postPacks([device.next(seconds(startMs), watts(90))])
+    }
+    const path = join(stage.folder, 'ledger', '0000000001.segment')
+    const bytes = readFileSync(path)
+    const frames: { readonly from: number; readonly to: number }[] = []
+    for (let from = segmentHeaderBytes; from < bytes.length;) {
+      const reading = readFrame(bytes, from)
+      if (reading.kind !== 'frame') throw new Error(reading.kind)
+      frames.push({ from, to: reading.end })
+      from = reading.end
+    }
+    const [first, second] = frames.slice(-2)
+    if (first === undefined || second === undefined) throw new Error('no frames')
+    expect(first.to - first.from).toBe(second.to - second.from)
+    // Both are whole, sealed frames of this very ledger.
+    const swapped = Buffer.from(bytes)
+    bytes.copy(swapped, first.from, second.from, second.to)
+    bytes.copy(swapped, second.from, first.from, first.to)
+    writeFileSync(path, swapped)
+    stage.world.nowMs += 6000
+    expect((await stage.worker.closeDue())?.reports).toStrictEqual([])
+    expect(stage.world.lines).toContainEqual({ level: 'error', event: 'period not judged' })
+    writeFileSync(path, bytes)
+    await stage.end()
   })
 })

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Hex } from '#schemas/bytes.ts'
 import { type Ledger, type LedgerPosition, openLedger } from '#worker/ledger/ledger.ts'
+import { LedgerCorruptError } from '#worker/ledger/ledgerErrors.ts'
+import { closeFrame } from '#worker/ledger/frame.ts'
 import { type Seal, createSeal, noSeal } from '#worker/ledger/seal.ts'
 
 const stream: Hex = `0x${'01'.repeat(32)}`
@@ -155,6 +157,21 @@ describe('a ledger', () => {
       Actual: 0x0101010101010101010101010101010101010101010101010101010101010101
       Remedy: Name a data folder of its own for each worker.]
     `)
+  })
+
+  it('says that it is damaged where a frame was altered while it was open', async () => {
+    const folder = freshFolder()
+    const { ledger } = await reopen(folder, sealWith(1))
+    const position = ledger.append(record('a pack'))
+    await ledger.commit()
+    const bytes = new Uint8Array(readFileSync(segmentPath(folder)))
+    // Whoever owns the disk makes the checksum right again; the seal he cannot.
+    const frame = bytes.subarray(position.frame)
+    frame[frame.length - 1] = (frame.at(-1) ?? 0) ^ 1
+    closeFrame(frame, 0n)
+    writeFileSync(segmentPath(folder), bytes)
+    await expect(ledger.read(position)).rejects.toThrow(LedgerCorruptError)
+    await ledger.close()
   })
 
   it('acknowledges nothing more once a write has failed', async () => {

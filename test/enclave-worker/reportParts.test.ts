@@ -241,6 +241,8 @@ describe('the reports of a batch in parts', () => {
       Field: dataFolder
       Remedy: Restore the data folder from a backup; nothing behind the damage is guessed.]
     `)
+    const other = open({ ...entry, digest: word(2) })
+    await expect(other).rejects.toThrow('another batch lies there than was signed')
     await ledger.close()
   })
 })
