@@ -11,8 +11,10 @@ import {
   reportRowBytes,
   writeReportRow,
 } from '#worker/batches/reportRows.ts'
+import { createRosterHasher, rosterRowBytes } from '#worker/batches/rosterRows.ts'
 import { createSpanHasher } from '#worker/batches/spanHasher.ts'
 import { spanLeaves, takeSpan } from '#worker/batches/spans.ts'
+import { createVerifyPool } from '#worker/ingest/verifyPool.ts'
 
 const word = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
@@ -127,6 +129,41 @@ describe('a tree hashed in spans', () => {
         assertInclusion(whole.root, leaf, index, count, path, fastSha256Pairs)
       }),
     )
+  })
+
+  it('is hashed by threads that are idle, and they are let go when they end', async () => {
+    const pool = await createVerifyPool({
+      stream: zeroHash,
+      threadCount: 2,
+      devices: [],
+      receiptKey: new Uint8Array(32).fill(1),
+    })
+    try {
+      const hashPairs = await createKeccakPairs()
+      const hashRoster = await createRosterHasher()
+      const count = 5 * spanLeaves + 17
+      const rows = new Uint8Array(new SharedArrayBuffer(count * rosterRowBytes))
+      for (let at = 0; at < rows.length; at += 7) rows[at] = at
+      const shared = (bytes: number) => new SharedArrayBuffer(bytes)
+      const work = {
+        kind: 'roster' as const,
+        rows,
+        roots: new Uint8Array(shared(6 * 32)),
+        marks: new Int32Array(shared(7 * 4)),
+      }
+      // Nobody else takes any.
+      await pool.share(work)
+      expect([...work.marks.subarray(1)]).toStrictEqual([1, 1, 1, 1, 1, 1])
+      const whole = toHex(treeRoot(hashRoster(rows), hashPairs))
+      expect(toHex(treeRoot(work.roots, hashPairs))).toBe(whole)
+
+      const hasher = await createSpanHasher((shares) => pool.share(shares))
+      const roots = hasher.roots('roster', rows)
+      await pool.close()
+      expect(toHex(treeRoot(await roots, hashPairs))).toBe(whole)
+    } finally {
+      await pool.close()
+    }
   })
 
   it('is whole though a thread took some of it and ended', async () => {
