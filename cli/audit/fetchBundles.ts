@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reportLeaf } from '#schemas/report.ts'
+import { InvalidMessageError } from '#schemas/workerApi.ts'
 import { type WorkerClient, WorkerRefusedError, createWorkerClient } from '#schemas/workerClient.ts'
 
 const timeoutMs = 60_000
@@ -101,6 +102,14 @@ async function listReports(client: WorkerClient) {
     after = page.next
     // A large batch is listed in pieces.
     from = page.nextIndex ?? 0
+    // A worker that is audited may answer anything, and an audit has to end.
+    if (after !== undefined && (after < behind || (after === behind && from <= index))) {
+      throw new InvalidMessageError('The worker’s list of reports does not go on.', {
+        field: 'report list.next',
+        metaMessages: [`Asked behind: ${behind}, from ${index}`, `Next: ${after}, from ${from}`],
+        remedy: 'Audit bundles that were kept; the worker gives no list of all that it has.',
+      })
+    }
   }
   return reports
 }

@@ -52,4 +52,29 @@ describe('bundles of a worker', () => {
     expect(files).toHaveLength(3)
     for (const file of files) expect(gunzipSync(readFileSync(file)).toString()).toContain('bundle')
   })
+
+  it.each([
+    ['the same place again', [{ next: '3' }, { next: '3' }]],
+    [
+      'the same piece of a batch again',
+      [
+        { next: '3', nextIndex: 4096 },
+        { next: '3', nextIndex: 4096 },
+      ],
+    ],
+    ['a place before', [{ next: '3' }, { next: '2' }]],
+  ])('end with an error where the worker lists %s', async (_, pages) => {
+    let asked = 0
+    server = createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ reports: [], ...pages[asked] }))
+      asked += 1
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    await expect(
+      fetchBundles(`http://127.0.0.1:${port}`, folder, () => undefined),
+    ).rejects.toMatchObject({ name: 'InvalidMessageError', field: 'report list.next' })
+    expect(asked).toBe(2)
+  })
 })
