@@ -27,6 +27,7 @@ import { type Hex, toHex } from '#schemas/bytes.ts'
 import { type DeviceKey, coseKeyBytes, deviceKeyFromJwk } from '#schemas/pack/deviceKey.ts'
 import { encodePack } from '#schemas/pack/encodePack.ts'
 import { noPrevious } from '#schemas/pack/packProfile.ts'
+import { maxReportsPerPage } from '#schemas/workerApi.ts'
 import { type WorkerConfig, readConfig } from './config.ts'
 import { startWorker } from './createWorker.ts'
 import type { Span } from './tracing.ts'
@@ -187,6 +188,22 @@ async function createConfig(fleet: ChildProcess, dataFolder: string): Promise<Wo
   })
 }
 
+const pagesRead = 20
+
+/** What it costs to read a batch's reports page by page: of this thread, which also receives them. */
+async function readPages(url: string, sequence: number): Promise<number> {
+  const begunMs = performance.now()
+  let from = 0
+  for (let page = 0; page < pagesRead && from < reportCount; page += 1) {
+    const query = `from=${from}&limit=${maxReportsPerPage}`
+    const response = await fetch(`${url}/v1/batches/${sequence}/reports?${query}`)
+    const text = await response.text()
+    if (!response.ok) throw new Error(text.slice(0, 300))
+    from += maxReportsPerPage
+  }
+  return Math.round(((performance.now() - begunMs) * 1000) / Math.min(from, reportCount))
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'plumbline-fleet-'))
   const fleet = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--fleet'], {
@@ -198,6 +215,7 @@ async function main(): Promise<void> {
   let nowMs = startMs
   const spans = new Map<string, { times: number; tookMs: number }>()
   let cutMs = 0
+  let durableMs = 0
   const span: Span = {
     tell: () => undefined,
     async during(name, work) {
@@ -232,6 +250,7 @@ async function main(): Promise<void> {
     tracer: span,
     failpoint: (name) => {
       if (name === 'close.afterCut') cutMs = performance.now()
+      if (name === 'close.afterCommit') durableMs = performance.now()
     },
   })
   const booted = resident()
@@ -278,7 +297,10 @@ async function main(): Promise<void> {
       devices: signed.batch.rosterCount,
       judgedAheadMs: Math.round(aheadMs),
       wholeCallMs: Math.round(doneMs - closingMs),
-      cutToCallEndMs: Math.round(doneMs - cutMs),
+      /** What is due is looked for before the cut; behind the disk periods are closed in the state. */
+      callToCutMs: Math.round(cutMs - closingMs),
+      cutToDiskMs: Math.round(durableMs - cutMs),
+      diskToCallEndMs: Math.round(doneMs - durableMs),
       ...Object.fromEntries(
         [...spans.keys()].map((name) => [`${name.replace(' ', '')}Ms`, of(name)]),
       ),
@@ -286,6 +308,7 @@ async function main(): Promise<void> {
     })
   }
   const running = resident()
+  const readMicrosecondsPerReport = await readPages(worker.url, windows)
   globalThis.gc?.()
   await sleep(500)
   console.log(
@@ -294,6 +317,7 @@ async function main(): Promise<void> {
       devices: deviceCount,
       packs,
       packsPerSecond: Math.round((packs / sendingMs) * 1000),
+      readMicrosecondsPerReport,
       /** The worker's process alone: after its boot, at the end, and at its highest in between. */
       bootedMegabytes: booted.nowMegabytes,
       bootMostMegabytes: booted.mostMegabytes,
