@@ -121,6 +121,9 @@ export function openMqttDoor(parts: {
     )
   }
 
+  /** Messages under a name that no sender can have. */
+  let nameless = 0
+
   function openConnection(index: number): MqttClient {
     /** Counts connections: an identifier of a message means nothing on the next one. */
     let generation = 0
@@ -152,11 +155,16 @@ export function openMqttDoor(parts: {
         const isWanted = (): boolean => !isClosing && generation === mine
         const sender = senderOf(topic, stream)
         if (sender === undefined) {
-          // Nowhere to answer to: the operator is told instead.
-          log('warn', 'mqtt message refused', {
-            topic: topic.slice(0, 200),
-            remedy: 'A sender’s level has 1 to 128 of A-Z a-z 0-9 _ . : and -.',
-          })
+          // Nowhere to answer to: the operator is told instead, of the first, second, fourth and so on:
+          // whoever may publish could fill the log otherwise.
+          nameless += 1
+          if (Number.isInteger(Math.log2(nameless))) {
+            log('warn', 'mqtt message refused', {
+              topic: topic.slice(0, 200),
+              count: nameless,
+              remedy: 'A sender’s level has 1 to 128 of A-Z a-z 0-9 _ . : and -.',
+            })
+          }
           done(reason.topicNameInvalid)
           return
         }
