@@ -45,7 +45,8 @@ export function createPeerBell(urls: readonly string[], log: Log): () => void {
 async function wake(address: URL): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(requestTimeoutMs)
-    const response = await fetch(address, { method: 'POST', signal })
+    // No redirect is followed: a relayer says nothing of where an enclave calls.
+    const response = await fetch(address, { method: 'POST', redirect: 'manual', signal })
     await response.body?.cancel()
     return response.ok
   } catch {

@@ -11,14 +11,18 @@ type Peer = {
   stop(): Promise<void>
 }
 
-async function startPeer(status = 202, hold: Promise<void> = Promise.resolve()): Promise<Peer> {
+async function startPeer(
+  status = 202,
+  hold: Promise<void> = Promise.resolve(),
+  headers: Record<string, string> = {},
+): Promise<Peer> {
   const calls: string[] = []
   const waiting: (() => void)[] = []
   const server = createServer((request, response) => {
     calls.push(`${request.method} ${request.url}`)
     for (const look of waiting) look()
     void hold.then(() => {
-      response.writeHead(status)
+      response.writeHead(status, headers)
       response.end()
     })
   })
@@ -77,6 +81,18 @@ describe('peers that are woken by a new batch', () => {
     await peer.called(3)
     await peer.stop()
     expect(peer.calls).toHaveLength(3)
+  })
+
+  it('one that points elsewhere is not followed, and counts as not reached', async () => {
+    const elsewhere = await startPeer()
+    const peer = await startPeer(307, Promise.resolve(), { location: elsewhere.url })
+    const { promise, resolve } = Promise.withResolvers<string>()
+    createPeerBell([peer.url], (_, event) => {
+      resolve(event)
+    })()
+    expect(await promise).toBe('peer not woken')
+    expect(elsewhere.calls).toEqual([])
+    await Promise.all([peer.stop(), elsewhere.stop()])
   })
 
   it('one that is not reached is logged once, by its host and nothing else of its address', async () => {
