@@ -143,6 +143,10 @@ async function anchorNow(
   return anchor
 }
 
+function lateKey({ assignment, period }: DuePeriod): string {
+  return `${assignment.key}/${periodKey(period)}`
+}
+
 /** Closes windows into batches. It decides nothing itself: it fetches, composes, signs, keeps. */
 export function createCloser(parts: CloserParts): Closer {
   const { state, ledger, clock, log, rules, tracer = noTracing } = parts
@@ -153,7 +157,7 @@ export function createCloser(parts: CloserParts): Closer {
   const roster = createRosterDraft(state)
   const work = createDueWork(parts.assignments, state, rules)
   const openBatch = createBatchOpener(parts)
-  /** Assignments that could not be judged, and when to try again. */
+  /** Assignments that could not be judged and periods that could not be amended, and when to try again. */
   const notBeforeMs = new Map<string, number>()
 
   function isOverdue(nowMs: number): boolean {
@@ -262,30 +266,42 @@ export function createCloser(parts: CloserParts): Closer {
         draft.add(await judgePeriod(entry, sequence, zeroHash, parts))
       } catch (error) {
         stopped.add(entry.assignment.key)
-        notBeforeMs.set(entry.assignment.key, clock.nowMs() + judgeAgainMs)
-        log('error', 'period not judged', {
-          subject: entry.assignment.subjectName,
-          policy: entry.assignment.policy.name,
-          error: error instanceof BaseError ? error.message : String(error),
-        })
+        putOff(entry.assignment.key, entry, 'period not judged', error)
       }
     }
     for (const entry of late) {
-      const closed = state.assignments
-        .get(entry.assignment.key)
-        ?.closed.get(periodKey(entry.period))
-      if (closed === undefined) continue
-      const before = await reportAt(closed.batchSequence, closed.index)
-      if (before === undefined) continue
-      // Every amendment names the first report on its period.
-      const firstLeaf = before.amends === zeroHash ? reportLeaf(before) : before.amends
-      const again = await judgeAgain(entry, sequence, firstLeaf)
-      if (again === undefined) continue
-      if (saysOtherwise(again.report, before)) draft.add(again)
-      // What has come behind the cut is not in it: that is for the next batch.
-      else keepIfNews(entry, sequence)
+      try {
+        await amend(entry, sequence, draft)
+      } catch (error) {
+        // What is due does not wait for it.
+        putOff(lateKey(entry), entry, 'period not amended', error)
+      }
     }
     return draft
+  }
+
+  function putOff(key: string, { assignment }: DuePeriod, event: string, error: unknown): void {
+    notBeforeMs.set(key, clock.nowMs() + judgeAgainMs)
+    log('error', event, {
+      subject: assignment.subjectName,
+      policy: assignment.policy.name,
+      error: error instanceof BaseError ? error.message : String(error),
+    })
+  }
+
+  /** Judges a closed period again, and reports what comes out different. */
+  async function amend(entry: DuePeriod, sequence: bigint, draft: ReportDraft): Promise<void> {
+    const closed = state.assignments.get(entry.assignment.key)?.closed.get(periodKey(entry.period))
+    if (closed === undefined) return
+    const before = await reportAt(closed.batchSequence, closed.index)
+    if (before === undefined) return
+    // Every amendment names the first report on its period.
+    const firstLeaf = before.amends === zeroHash ? reportLeaf(before) : before.amends
+    const again = await judgeAgain(entry, sequence, firstLeaf)
+    if (again === undefined) return
+    if (saysOtherwise(again.report, before)) draft.add(again)
+    // What has come behind the cut is not in it: that is for the next batch.
+    else keepIfNews(entry, sequence)
   }
 
   /** A late pack about a time of which evidence was dropped amends nothing: half is no evidence. */
@@ -336,11 +352,12 @@ export function createCloser(parts: CloserParts): Closer {
     const nowMs = clock.nowMs()
     settleTransfers(state, nowMs)
     const owed = isOwed()
-    const isReady = ({ assignment }: DuePeriod): boolean =>
-      notBeforeMs.size === 0 || nowMs >= (notBeforeMs.get(assignment.key) ?? 0)
+    const isReady = (key: string): boolean =>
+      notBeforeMs.size === 0 || nowMs >= (notBeforeMs.get(key) ?? 0)
     const findLate = (): DuePeriod[] =>
-      owed ? [] : work.late(nowMs).filter((entry) => keepIfNews(entry))
-    const findDue = (): EndedPeriod[] => (owed ? [] : work.due(nowMs).filter(isReady))
+      owed ? [] : work.late(nowMs).filter((entry) => isReady(lateKey(entry)) && keepIfNews(entry))
+    const findDue = (): EndedPeriod[] =>
+      owed ? [] : work.due(nowMs).filter(({ assignment }) => isReady(assignment.key))
     const isCalled = owed || isOverdue(nowMs)
     // Where some cannot be judged, whether others are due takes a whole look.
     const isAnyDue = (): boolean =>

@@ -11,6 +11,7 @@ import { readFrame, segmentHeaderBytes } from '#worker/ledger/frame.ts'
 import { PackLog } from '#worker/state/packLog.ts'
 import type { Span } from '#worker/tracing.ts'
 import { createTestWorld, testPorts } from './inner.ts'
+import { createMaker } from './maker.ts'
 import {
   anchorChainId,
   createTestDevice,
@@ -133,6 +134,26 @@ describe('the packs of a device that speak about a span of time', () => {
   })
 })
 
+/** Has the last two frames of a ledger change places: whole, sealed frames of that very ledger. */
+function moveFrames(folder: string): void {
+  const path = join(folder, 'ledger', '0000000001.segment')
+  const bytes = readFileSync(path)
+  const frames: { readonly from: number; readonly to: number }[] = []
+  for (let from = segmentHeaderBytes; from < bytes.length;) {
+    const reading = readFrame(bytes, from)
+    if (reading.kind !== 'frame') throw new Error(reading.kind)
+    frames.push({ from, to: reading.end })
+    from = reading.end
+  }
+  const [first, second] = frames.slice(-2)
+  if (first === undefined || second === undefined) throw new Error('no frames')
+  expect(first.to - first.from).toBe(second.to - second.from)
+  const moved = Buffer.from(bytes)
+  bytes.copy(moved, first.from, second.from, second.to)
+  bytes.copy(moved, second.from, first.from, first.to)
+  writeFileSync(path, moved)
+}
+
 describe('a period whose packs were moved about on the disk', () => {
   it('is not judged on others than were received', async () => {
     const device = createTestDevice('meter', testStream)
@@ -148,27 +169,41 @@ describe('a period whose packs were moved about on the disk', () => {
     for (const startMs of [bootMs, bootMs + minute]) {
       await stage.client.postPacks([device.next(seconds(startMs), watts(90))])
     }
-    const path = join(stage.folder, 'ledger', '0000000001.segment')
-    const bytes = readFileSync(path)
-    const frames: { readonly from: number; readonly to: number }[] = []
-    for (let from = segmentHeaderBytes; from < bytes.length;) {
-      const reading = readFrame(bytes, from)
-      if (reading.kind !== 'frame') throw new Error(reading.kind)
-      frames.push({ from, to: reading.end })
-      from = reading.end
-    }
-    const [first, second] = frames.slice(-2)
-    if (first === undefined || second === undefined) throw new Error('no frames')
-    expect(first.to - first.from).toBe(second.to - second.from)
-    // Both are whole, sealed frames of this very ledger.
-    const swapped = Buffer.from(bytes)
-    bytes.copy(swapped, first.from, second.from, second.to)
-    bytes.copy(swapped, second.from, first.from, first.to)
-    writeFileSync(path, swapped)
+    moveFrames(stage.folder)
     stage.world.nowMs += 6000
     expect((await stage.worker.closeDue())?.reports).toStrictEqual([])
     expect(stage.world.lines).toContainEqual({ level: 'error', event: 'period not judged' })
-    writeFileSync(path, bytes)
+    await stage.end()
+  })
+
+  it('is not amended on them either, and what is due does not wait for it', async () => {
+    const device = createTestDevice('meter', testStream)
+    const stage = await setStage(
+      {
+        policies: [tumbling],
+        assignments: [
+          { subject: 'plant', policy: tumbling.name },
+          { subject: 'cellar', policy: tumbling.name },
+        ],
+        // Who could come to the cellar: it has no device of its own.
+        operator: `0x${'ab'.repeat(20)}`,
+        makers: [createMaker('acme', bootMs / 1000).statement()],
+        allowedLatenessMs: 5000,
+      },
+      [device],
+    )
+    stage.world.nowMs = bootMs + minute + 6000
+    expect((await stage.worker.closeDue())?.reports).toHaveLength(2)
+    for (const startMs of [bootMs, bootMs + minute]) {
+      await stage.client.postPacks([device.next(seconds(startMs), watts(90))])
+    }
+    moveFrames(stage.folder)
+    stage.world.nowMs = bootMs + 2 * minute + 6000
+    const batch = await stage.worker.closeDue()
+    expect(batch?.reports.map(({ subjectName }) => subjectName)).toStrictEqual(['cellar'])
+    expect(stage.world.lines).toContainEqual({ level: 'error', event: 'period not amended' })
+    // And no batch after batch is signed for the sake of it.
+    expect(await stage.worker.closeDue()).toBeUndefined()
     await stage.end()
   })
 })
