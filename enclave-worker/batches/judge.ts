@@ -217,6 +217,8 @@ export async function gatherEvidence(
     const observed = observedWithin(device, assignment.subject, span, sequence)
     if (observed === undefined) continue
     const { hull, spans } = observed
+    // As it is now: where it stands may change while its packs are read.
+    const { enrolled } = device
     if (device.tenures !== undefined) moved.set(device.id, spans)
     calibrations.push(...calibrationsFor(assignment, device.id, sequence, state))
     if (device.dropped !== undefined && device.dropped.lastTimeMs >= hull.startMs) {
@@ -235,7 +237,7 @@ export async function gatherEvidence(
           'another pack lies there than was received',
         )
       }
-      if (device.enrolled === undefined) continue
+      if (enrolled === undefined) continue
       marks.push({
         device: device.id,
         sequence: pack.sequence,
@@ -247,11 +249,11 @@ export async function gatherEvidence(
         receivedMs: pack.receivedMs,
       })
       packs.push({
-        device: device.enrolled,
+        device: enrolled,
         receivedMs: pack.receivedMs,
         bytes: record.bytes,
       })
-      for (const reading of decodePack(record.bytes).readings(device.enrolled.tier)) {
+      for (const reading of decodePack(record.bytes).readings(enrolled.tier)) {
         // What a device that moved said about elsewhere is not about this subject.
         if (device.tenures !== undefined && !isWithinSpans(spans, reading.timeMs)) continue
         readings.push(reading)
